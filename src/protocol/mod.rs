@@ -1,0 +1,24 @@
+//! The contract between whoever wants tokens and whatever makes them.
+//!
+//! Plain data and its invariants: nothing here does I/O, and nothing here imports another room. The window, the command line, the
+//! engine host, the supervisor and every test speak in these types; [`wire`] is the only place that knows how they look as bytes.
+
+mod command;
+mod design;
+mod error;
+mod event;
+mod model;
+mod quant;
+pub mod wire;
+
+pub use command::{
+    BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role,
+};
+pub use design::{CacheType, Design, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
+pub use error::{EngineError, ErrorKind};
+pub use event::{
+    BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemorySample, MemoryUse,
+    Rendered, Resident, Sample, Setting, Stage, StopReason, TokenBatch,
+};
+pub use model::{ModelInfo, SamplingDefaults};
+pub use quant::{FileType, FILE_TYPES};
