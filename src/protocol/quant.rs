@@ -4,7 +4,7 @@
 //! of `ggml-common.h` (for example Q4_K: 144 bytes for 256 weights = 4.5).
 
 /// One quantization level as llama.cpp names it (`Q4_K_M`), in its canonical upper-case spelling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FileType {
     /// `Q4_K_M`
     pub name: &'static str,
