@@ -291,6 +291,39 @@ impl Design {
         Self { model: model.into(), ..Self::default() }
     }
 
+    /// In words, what differs from the default design, the model file aside: `ctx 8192, KV q8_0, temperature 0.2`. Empty when nothing does.
+    pub fn differences(&self, sampler: &SamplerOverrides) -> String {
+        let base = Self::default();
+        let mut words = Vec::new();
+        let mut say = |differs: bool, text: String| {
+            if differs {
+                words.push(text);
+            }
+        };
+        say(self.n_ctx != base.n_ctx, format!("ctx {}", self.n_ctx));
+        say(self.n_batch != base.n_batch, format!("batch {}", self.n_batch));
+        say(self.n_ubatch != base.n_ubatch, format!("ubatch {}", self.n_ubatch));
+        say(self.threads != base.threads, format!("threads {}", self.threads));
+        say(self.threads_batch != base.threads_batch, format!("batch threads {}", self.threads_batch));
+        if self.type_k == self.type_v {
+            say(self.type_k != base.type_k, format!("KV {}", self.type_k.name()));
+        } else {
+            say(true, format!("K {} V {}", self.type_k.name(), self.type_v.name()));
+        }
+        say(self.flash_attention == FlashAttention::On, "flash attention on".into());
+        say(self.flash_attention == FlashAttention::Off, "flash attention off".into());
+        say(self.gpu_layers != base.gpu_layers, format!("{} GPU layers", self.gpu_layers));
+        say(self.mmap != base.mmap, "no mmap".into());
+        say(self.mlock != base.mlock, "mlock".into());
+        if let Ok(serde_json::Value::Object(set)) = serde_json::to_value(sampler) {
+            for (name, value) in set {
+                let number = value.as_f64().unwrap_or_default();
+                words.push(format!("{} {}", name.replace('_', " "), (number * 1000.0).round() / 1000.0));
+            }
+        }
+        words.join(", ")
+    }
+
     /// Whether the two differ in anything that needs the model or its context to be made anew (everything but the sampler).
     pub fn needs_reload(&self, other: &Self) -> bool {
         let strip = |d: &Self| Self { sampler: SamplerOverrides::default(), ..d.clone() };

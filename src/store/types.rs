@@ -118,6 +118,17 @@ pub enum Op {
     PutMessage(ChatMessage),
     /// Adds text to the end of a message that is being streamed
     AppendText(MessageId, String),
+    /// Completes a reply whose chat is not open: text, state and measurements; nothing else about it changes
+    FinishMessage {
+        /// Which
+        id: MessageId,
+        /// Its whole text
+        text: String,
+        /// How it ended
+        state: MessageState,
+        /// Its measurements
+        stats: Option<GenerateStats>,
+    },
     /// Removes a message and all that follow it
     RemoveMessage(MessageId),
 }
