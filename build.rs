@@ -1,1 +1,77 @@
-fn main() {}
+//! Embeds what the program says about itself: git revision where there is one, versions of the llama.cpp crates, target features, profile.
+//!
+//! Reads files only (no git, no network), so it works from a tarball, in a worktree and with a shallow clone; and it asks to be run again
+//! only for the files it read, so that an edit in `src/` does not run it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    watch(&root.join("build.rs"));
+    let set = |name: &str, value: &str| println!("cargo::rustc-env=INFERSCOPE_{name}={value}");
+    let cargo = |name: &str| env::var(name).unwrap_or_default();
+
+    set("GIT_REVISION", &git_revision(&root).unwrap_or_default());
+    set("TARGET", &cargo("TARGET"));
+    set("TARGET_FEATURES", &cargo("CARGO_CFG_TARGET_FEATURE"));
+    set("PROFILE", &cargo("PROFILE"));
+    let lock = root.join("Cargo.lock");
+    watch(&lock);
+    let lock = fs::read_to_string(lock).unwrap_or_default();
+    set("LLAMA_CPP_2", locked_version(&lock, "llama-cpp-2").unwrap_or_default());
+    set("LLAMA_CPP_SYS_2", locked_version(&lock, "llama-cpp-sys-2").unwrap_or_default());
+}
+
+/// Asks cargo to run this again when a file changes. A file that is not there must not be named: cargo would run it every time.
+fn watch(path: &Path) {
+    if path.exists() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+}
+
+/// The version of a package in `Cargo.lock`, which lists `name` and `version` on neighbouring lines.
+fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| **line != name);
+    lines.nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
+}
+
+/// The commit that is checked out, as 40 hexadecimal digits; `None` outside a repository.
+fn git_revision(root: &Path) -> Option<String> {
+    let dot_git = root.join(".git");
+    // in a worktree `.git` is a file that names the folder, and branches live in the main repository's
+    let git = match fs::read_to_string(&dot_git) {
+        Ok(text) => root.join(text.trim().strip_prefix("gitdir: ")?),
+        Err(_) if dot_git.is_dir() => dot_git,
+        Err(_) => return None,
+    };
+    let common = fs::read_to_string(git.join("commondir")).map_or_else(|_| git.clone(), |text| git.join(text.trim()));
+    let head = git.join("HEAD");
+    watch(&head);
+    // grows with every commit and checkout; HEAD itself does not change when a branch moves
+    watch(&git.join("logs").join("HEAD"));
+    let head = fs::read_to_string(head).ok()?;
+    let revision = match head.trim().strip_prefix("ref: ") {
+        None => head.trim().to_owned(),
+        Some(name) => {
+            let loose = common.join(name);
+            let packed = common.join("packed-refs");
+            watch(&loose);
+            watch(&packed);
+            match fs::read_to_string(loose) {
+                Ok(text) => text.trim().to_owned(),
+                Err(_) => packed_revision(&fs::read_to_string(packed).ok()?, name)?,
+            }
+        }
+    };
+    (revision.len() >= 40 && revision.chars().all(|c| c.is_ascii_hexdigit())).then_some(revision)
+}
+
+fn packed_revision(packed: &str, name: &str) -> Option<String> {
+    packed.lines().find_map(|line| match line.split_once(' ') {
+        Some((revision, reference)) if reference == name => Some(revision.to_owned()),
+        _ => None,
+    })
+}

@@ -32,8 +32,7 @@ pub enum CacheType {
 
 impl CacheType {
     /// Every type, widest first.
-    pub const ALL: [Self; 9] =
-        [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q5_1, Self::Q5_0, Self::Q4_1, Self::Q4_0, Self::Iq4Nl];
+    pub const ALL: [Self; 9] = [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q5_1, Self::Q5_0, Self::Q4_1, Self::Q4_0, Self::Iq4Nl];
 
     /// llama.cpp's name (`q8_0`).
     pub fn name(self) -> &'static str {

@@ -68,6 +68,13 @@ pub struct Setting {
     pub reason: String,
 }
 
+impl Setting {
+    /// Whether something else happened than was asked for. A choice that was left to the engine cannot differ.
+    pub fn is_otherwise(&self) -> bool {
+        !self.reason.is_empty() && self.requested != self.effective && !matches!(self.requested.as_str(), "auto" | "all")
+    }
+}
+
 /// What the engine really runs with, read back from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effective {
@@ -452,6 +459,14 @@ pub enum Event {
 }
 
 impl Event {
+    /// The job this event is about, if it is about one.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Progress { job, .. } | Self::Started { job, .. } | Self::Tokens { job, .. } | Self::BenchRow { job, .. } => Some(*job),
+            _ => self.ends(),
+        }
+    }
+
     /// The job this event ends, if it ends one.
     pub fn ends(&self) -> Option<JobId> {
         match self {

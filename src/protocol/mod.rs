@@ -3,6 +3,7 @@
 //! Plain data and its invariants: nothing here does I/O, and nothing here imports another room. The window, the command line, the
 //! engine host, the supervisor and every test speak in these types; [`wire`] is the only place that knows how they look as bytes.
 
+pub mod build;
 mod command;
 mod design;
 mod error;
@@ -11,14 +12,12 @@ mod model;
 mod quant;
 pub mod wire;
 
-pub use command::{
-    BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role,
-};
+pub use command::{BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role};
 pub use design::{CacheType, Design, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
 pub use error::{EngineError, ErrorKind};
 pub use event::{
-    BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemorySample, MemoryUse,
-    Rendered, Resident, Sample, Setting, Stage, StopReason, TokenBatch,
+    BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemorySample, MemoryUse, Rendered,
+    Resident, Sample, Setting, Stage, StopReason, TokenBatch,
 };
 pub use model::{ModelInfo, SamplingDefaults};
-pub use quant::{FileType, FILE_TYPES};
+pub use quant::{FILE_TYPES, FileType};

@@ -13,6 +13,13 @@ pub const VERSION: u32 = 1;
 /// No frame is longer, in bytes. A 10 MB paste, escaped as JSON, still passes.
 pub const MAX_FRAME: usize = 64 << 20;
 
+const CUT_SHORT: &str = "The engine's channel ended in the middle of a frame";
+
+/// Whether an error of [`read`] means that the other side went away while it was writing.
+pub fn is_cut_short(error: &EngineError) -> bool {
+    error.kind == ErrorKind::Protocol && error.message == CUT_SHORT
+}
+
 /// Writes one frame and flushes it.
 ///
 /// # Errors
@@ -42,11 +49,7 @@ pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> Result<Option<T>, 
         return Ok(None);
     }
     if line.pop_if(|last| *last == b'\n').is_none() {
-        return Err(garbage(if read >= MAX_FRAME {
-            "A frame is longer than the protocol allows".into()
-        } else {
-            "The engine's channel ended in the middle of a frame".into()
-        }));
+        return Err(garbage(if read >= MAX_FRAME { "A frame is longer than the protocol allows".into() } else { CUT_SHORT.into() }));
     }
     serde_json::from_slice(&line).map(Some).map_err(|error| {
         let head: String = String::from_utf8_lossy(line.get(..80).unwrap_or(&line)).into_owned();
