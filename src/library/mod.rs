@@ -1,1 +1,22 @@
-//! library
+//! What is on disk: model files and what can be said of them without running them.
+//!
+//! [`gguf`] reads headers of files that may be hostile, [`scan`] finds them, [`family`] orders them into ladders of quantization levels,
+//! [`recipe`] foretells what quantizing would make, [`estimate`] what a design would take in memory, and [`partial`] keeps half-written
+//! files from being mistaken for whole ones. Nothing here asks llama.cpp, and nothing here changes a model file.
+
+pub mod estimate;
+pub mod family;
+pub mod gguf;
+pub mod machine;
+mod names;
+pub mod partial;
+pub mod places;
+pub mod recipe;
+pub mod scan;
+
+pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, estimate, nearest_fit};
+pub use family::{Family, Rung, RungState, lookup, suggest_target};
+pub use gguf::{Fault, GgufError, Header, read_header, read_model};
+pub use machine::MachineMemory;
+pub use places::default_dirs;
+pub use scan::{Scan, ScanCache, Skipped, scan};
