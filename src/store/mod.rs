@@ -1,5 +1,39 @@
-//! Durable user data
+//! Durable user data: chats in SQLite, settings in TOML, both written so that a crash, a full disk or a damaged file loses nothing that
+//! was acknowledged.
+//!
+//! - [`Store`] is the database. It belongs to one thread; [`Writer`] is that thread, and [`Recorder`] feeds it a reply as it streams.
+//! - [`SettingsFile`] reads and writes [`Settings`]; [`Dirs`] says where everything lives.
+//! - A damaged file is moved aside and named to the user, never overwritten; a file of a newer version is read and never written.
+//! - Whatever cannot be written is kept in memory, shown, and tried again; it is never reported as saved.
 
+mod apply;
+mod damage;
+mod db;
+mod dirs;
+mod export;
+mod files;
+mod inbox;
+mod migrate;
+mod notice;
+mod open;
+mod pending;
+mod rows;
+mod search;
+mod settings;
+mod settings_file;
+#[cfg(test)]
+mod tests;
 mod types;
+mod writer;
 
+pub use db::Store;
+pub use dirs::Dirs;
+pub use export::{branch, to_json, to_markdown};
+pub use files::write_atomic;
+pub use inbox::Recorder;
+pub use notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
+pub use search::Search;
+pub use settings::{Autoload, Bandwidth, Settings, Theme, WindowPlace};
+pub use settings_file::SettingsFile;
 pub use types::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
+pub use writer::{Reply, Request, Writer};

@@ -42,7 +42,7 @@ pub struct Chat {
     pub leaf: Option<MessageId>,
     /// Unix time, milliseconds
     pub created_ms: i64,
-    /// Unix time, milliseconds; lists are ordered by this, then by id
+    /// Unix time, milliseconds. A change of it moves the chat to the front of the list, whatever the clock says
     pub updated_ms: i64,
     /// Rung and model of the last reply, for the list (`Q4_K_M`)
     pub last_design: String,
@@ -105,6 +105,7 @@ pub struct ChatMessage {
 
 /// One change to what is kept. Applied in order, each in its own transaction unless a batch says otherwise.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most changes are messages, and they are moved, not kept in numbers")]
 pub enum Op {
     /// Adds a chat, or replaces everything about it but its messages
     PutChat(Chat),

@@ -1,0 +1,417 @@
+//! The thread that owns the database. Everything that touches the disk happens here, in the order it was asked for.
+
+use std::collections::HashMap;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::db::Store;
+use super::inbox::{self, Ending, Inbox, Item, Recorder};
+use super::notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
+use super::search::Search;
+use super::settings::Settings;
+use super::settings_file::SettingsFile;
+use super::types::{ChatId, ChatMessage, MessageId, MessageState, Op};
+use crate::protocol::JobId;
+
+/// Text that streams in is written when its first character is this old. With the time of one write, less than 200 ms are ever unsaved.
+const TEXT_AGE: Duration = Duration::from_millis(140);
+
+/// Settings are written this long after the first of a series of changes.
+const SETTINGS_AGE: Duration = Duration::from_millis(500);
+
+/// One slice of a search, so that text streaming in meanwhile is not late.
+const SEARCH_SLICE: Duration = Duration::from_millis(20);
+
+/// The first and the longest pause before a failed write is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// How long the end of the program waits for the last write.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What can be asked of the writer.
+#[derive(Debug)]
+pub enum Request {
+    /// Make changes, all or none; answered by `Saved` or `Unsaved` with the same number
+    Apply {
+        /// chosen by the caller
+        seq: u64,
+        /// the changes, in order
+        ops: Vec<Op>,
+    },
+    /// Read a chat; answered by `Messages`, with every change asked for before
+    Open(ChatId),
+    /// Find chats; answered by `Found`, unless a newer search comes first
+    Search {
+        /// as typed
+        text: String,
+    },
+    /// The reply of a job is the text of a message. Ask before the job is started
+    BeginReply {
+        /// the job
+        job: JobId,
+        /// its message, put there beforehand
+        message: MessageId,
+    },
+    /// Write the settings, soon
+    SaveSettings(Box<Settings>),
+}
+
+/// What the writer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The changes are on the disk
+    Saved {
+        /// which
+        seq: u64,
+    },
+    /// The changes are not on the disk. Unless the error's kind is `Refused`, they are kept and tried again, and `Saved` may follow
+    Unsaved {
+        /// which
+        seq: u64,
+        /// why
+        error: StoreError,
+    },
+    /// Something is not saved (`Some`), or everything is again (`None`). Said when it changes; meant for a banner
+    Health(Option<StoreError>),
+    /// The messages of a chat, every branch, in order of id
+    Messages(ChatId, Vec<ChatMessage>),
+    /// The chats that contain the text, in the order of the list
+    Found {
+        /// as typed
+        text: String,
+        /// the chats
+        chats: Vec<ChatId>,
+    },
+    /// Something happened to a file
+    Notice(Notice),
+}
+
+/// The writer's thread, and the way to ask it. Dropping it writes everything that waits.
+#[derive(Debug)]
+pub struct Writer {
+    inbox: Inbox,
+    done: Receiver<()>,
+}
+
+impl Writer {
+    /// Starts the thread. `on_reply` is called on it: it should hand the reply on and return.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn spawn(store: Store, on_reply: impl Fn(Reply) + Send + 'static) -> io::Result<Self> {
+        Self::start(store, None, on_reply)
+    }
+
+    /// As [`Writer::spawn`], and it also writes settings.
+    ///
+    /// # Errors
+    /// As [`Writer::spawn`].
+    pub fn spawn_with_settings(store: Store, settings: SettingsFile, on_reply: impl Fn(Reply) + Send + 'static) -> io::Result<Self> {
+        Self::start(store, Some(settings), on_reply)
+    }
+
+    fn start(store: Store, settings: Option<SettingsFile>, on_reply: impl Fn(Reply) + Send + 'static) -> io::Result<Self> {
+        let (inbox, woken) = Inbox::new();
+        let (alive, done) = bounded(0);
+        let worker = Worker {
+            store,
+            settings_file: settings,
+            inbox: inbox.clone(),
+            woken,
+            on_reply,
+            jobs: HashMap::new(),
+            text: Vec::new(),
+            text_since: None,
+            group: Vec::new(),
+            waiting: Vec::new(),
+            failing: false,
+            retry_at: None,
+            pause: RETRY.0,
+            search: None,
+            settings: None,
+            settings_failed: false,
+        };
+        thread::Builder::new().name("store".into()).spawn(move || {
+            worker.run();
+            // Dropped only now, after the store with its lock
+            drop(alive);
+        })?;
+        Ok(Self { inbox, done })
+    }
+
+    /// Asks for something; never waits.
+    pub fn send(&self, request: Request) {
+        self.inbox.push(match request {
+            Request::Apply { seq, ops } => Item::Apply { seqs: vec![seq], ops },
+            other => Item::Request(other),
+        });
+    }
+
+    /// The way for engine events to reach the database.
+    pub fn recorder(&self) -> Recorder {
+        Recorder { inbox: self.inbox.clone() }
+    }
+
+    /// Writes everything that waits and ends the thread; gives up on a disk that does not answer for five seconds.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inbox.push(Item::Close);
+        // Nothing is ever sent: this ends when the other side is dropped
+        if self.done.recv_timeout(CLOSE_TIMEOUT) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+            log::error!("the disk does not answer; the last changes may be lost");
+        }
+    }
+}
+
+/// Changes that belong together, and the numbers under which they are acknowledged (none for recorded text).
+struct Batch {
+    seqs: Vec<u64>,
+    ops: Vec<Op>,
+}
+
+struct Worker<F> {
+    store: Store,
+    settings_file: Option<SettingsFile>,
+    inbox: Inbox,
+    woken: Receiver<()>,
+    on_reply: F,
+    /// Which message a running job writes
+    jobs: HashMap<JobId, MessageId>,
+    /// Text not in `group` yet, and since when
+    text: Vec<(MessageId, String)>,
+    text_since: Option<Instant>,
+    /// What the next commit writes, in order
+    group: Vec<Batch>,
+    /// Reported as unsaved, to be reported when saved
+    waiting: Vec<u64>,
+    failing: bool,
+    retry_at: Option<Instant>,
+    pause: Duration,
+    search: Option<Search>,
+    /// To be written, and when
+    settings: Option<(Box<Settings>, Instant)>,
+    settings_failed: bool,
+}
+
+impl<F: Fn(Reply)> Worker<F> {
+    fn run(mut self) {
+        loop {
+            let mut closing = false;
+            for item in self.inbox.take() {
+                closing |= matches!(item, Item::Close);
+                self.take(item);
+            }
+            let now = Instant::now();
+            if closing || !self.group.is_empty() || self.text_since.is_some_and(|since| now >= since + TEXT_AGE) {
+                self.commit();
+            }
+            if self.retry_at.is_some_and(|at| now >= at) {
+                let result = self.store.retry();
+                self.settle(result.map(|()| Vec::new()), Vec::new());
+            }
+            if self.settings.as_ref().is_some_and(|(_, at)| closing || now >= *at) {
+                self.save_settings(closing);
+            }
+            self.search_on();
+            for notice in self.store.take_notices() {
+                (self.on_reply)(Reply::Notice(notice));
+            }
+            if closing {
+                return;
+            }
+            inbox::wait(&self.woken, self.pause_until_due());
+        }
+    }
+
+    /// How long nothing is due; `None` = until something is asked.
+    fn pause_until_due(&self) -> Option<Duration> {
+        if self.search.is_some() {
+            return Some(Duration::ZERO);
+        }
+        let due = [self.text_since.map(|since| since + TEXT_AGE), self.retry_at, self.settings.as_ref().map(|(_, at)| *at)];
+        due.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Apply { seqs, mut ops } => {
+                self.stage_text();
+                self.reconcile(&mut ops);
+                self.group.push(Batch { seqs, ops });
+            }
+            Item::Text { job, text, since } => {
+                let Some(message) = self.jobs.get(&job).copied() else { return };
+                match self.text.last_mut() {
+                    Some((last, all)) if *last == message => all.push_str(&text),
+                    _ => self.text.push((message, text)),
+                }
+                self.text_since.get_or_insert(since);
+            }
+            Item::End { job, how } => {
+                if let Some(message) = self.jobs.remove(&job) {
+                    self.finish(message, how);
+                }
+            }
+            Item::Request(Request::Open(chat)) => {
+                self.commit();
+                let messages = self.store.messages(chat);
+                (self.on_reply)(Reply::Messages(chat, messages));
+            }
+            Item::Request(Request::Search { text }) => {
+                self.commit();
+                self.search = Some(self.store.search_begin(&text));
+            }
+            Item::Request(Request::BeginReply { job, message }) => {
+                self.jobs.insert(job, message);
+            }
+            Item::Request(Request::SaveSettings(settings)) => {
+                let due = self.settings.take().map_or_else(|| Instant::now() + SETTINGS_AGE, |(_, at)| at);
+                self.settings = Some((settings, due));
+            }
+            // `Apply` has its own item, and `Close` is seen by the loop
+            Item::Request(Request::Apply { .. }) | Item::Close => {}
+        }
+    }
+
+    /// A message that is being recorded belongs to the recorder until it ends: a change to it that still says "streaming" keeps the
+    /// recorded text, one that says anything else ends the recording.
+    fn reconcile(&mut self, ops: &mut [Op]) {
+        for op in ops {
+            let Op::PutMessage(message) = op else { continue };
+            if !self.jobs.values().any(|recorded| *recorded == message.id) {
+                continue;
+            }
+            if message.state == MessageState::Streaming {
+                self.commit();
+                if let Some(recorded) = self.store.message(message.id) {
+                    message.text = recorded.text;
+                }
+            } else {
+                self.jobs.retain(|_, recorded| *recorded != message.id);
+            }
+        }
+    }
+
+    /// The last text of a reply, with how it ended.
+    fn finish(&mut self, message: MessageId, how: Ending) {
+        self.commit();
+        let Some(mut message) = self.store.message(message) else { return };
+        match how {
+            Ending::Generated(stats) => {
+                message.state = MessageState::Whole;
+                message.stats = Some(*stats);
+            }
+            Ending::Failed(error) => message.state = MessageState::Failed(error),
+        }
+        self.group.push(Batch { seqs: Vec::new(), ops: vec![Op::PutMessage(message)] });
+    }
+
+    /// Puts the text that waits in line with the other changes.
+    fn stage_text(&mut self) {
+        self.text_since = None;
+        if !self.text.is_empty() {
+            let ops = self.text.drain(..).map(|(message, text)| Op::AppendText(message, text)).collect();
+            self.group.push(Batch { seqs: Vec::new(), ops });
+        }
+    }
+
+    /// Writes everything that waits with one fsync, and says so.
+    fn commit(&mut self) {
+        self.stage_text();
+        if self.group.is_empty() {
+            return;
+        }
+        let group = std::mem::take(&mut self.group);
+        let batches: Vec<&[Op]> = group.iter().map(|batch| batch.ops.as_slice()).collect();
+        let result = self.store.commit(&batches);
+        self.settle(result, group.into_iter().map(|batch| batch.seqs).collect());
+    }
+
+    /// Tells what became of a write.
+    fn settle(&mut self, result: Result<Vec<Option<StoreError>>, StoreError>, seqs: Vec<Vec<u64>>) {
+        let say = &self.on_reply;
+        match result {
+            Ok(refusals) => {
+                for seq in self.waiting.drain(..) {
+                    say(Reply::Saved { seq });
+                }
+                let mut refusals = refusals.into_iter();
+                for seqs in seqs {
+                    let refusal = refusals.next().flatten();
+                    for seq in seqs {
+                        say(match &refusal {
+                            None => Reply::Saved { seq },
+                            Some(error) => Reply::Unsaved { seq, error: error.clone() },
+                        });
+                    }
+                }
+                if std::mem::take(&mut self.failing) {
+                    say(Reply::Health(None));
+                }
+                (self.retry_at, self.pause) = (None, RETRY.0);
+            }
+            Err(error) => {
+                for seq in seqs.into_iter().flatten() {
+                    say(Reply::Unsaved { seq, error: error.clone() });
+                    self.waiting.push(seq);
+                }
+                if !std::mem::replace(&mut self.failing, true) {
+                    say(Reply::Health(Some(error)));
+                }
+                if self.store.blocked().is_some() {
+                    // It stays so until the next start: nothing to wait for
+                    self.waiting.clear();
+                    self.retry_at = None;
+                } else {
+                    self.retry_at = Some(Instant::now() + self.pause);
+                    self.pause = (self.pause * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    fn search_on(&mut self) {
+        if let Some(mut search) = self.search.take() {
+            if self.store.search_step(&mut search, SEARCH_SLICE) {
+                let chats = self.store.search_result(&search);
+                (self.on_reply)(Reply::Found { text: search.text().to_owned(), chats });
+            } else {
+                self.search = Some(search);
+            }
+        }
+    }
+
+    fn save_settings(&mut self, closing: bool) {
+        let Some((settings, _)) = self.settings.take() else { return };
+        if self.store.blocked().is_some_and(|why| why.kind == StoreErrorKind::AlreadyOpen) {
+            // The other window's settings are the ones that count
+            return;
+        }
+        let Some(file) = &mut self.settings_file else { return };
+        match file.save(&settings) {
+            Ok(notices) => {
+                self.settings_failed = false;
+                for notice in notices {
+                    (self.on_reply)(Reply::Notice(notice));
+                }
+            }
+            Err(error) => {
+                if !closing && error.is_transient() {
+                    self.settings = Some((settings, Instant::now() + RETRY.1));
+                }
+                if !std::mem::replace(&mut self.settings_failed, true) {
+                    let path = error.path.unwrap_or_default();
+                    (self.on_reply)(Reply::Notice(Notice::new(NoticeKind::NotSaving, error.message, error.hint, path)));
+                }
+            }
+        }
+    }
+}
