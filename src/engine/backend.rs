@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::protocol::{
-    BenchPlan, Design, EngineError, EngineFacts, Event, GenerateRequest, GenerateStats, JobId, LoadReport, LoadRequest, MemoryUse,
-    Prompt, QuantizeRequest, Rendered, Resident, Stage,
+    BenchPlan, Design, EngineError, EngineFacts, Event, GenerateRequest, GenerateStats, JobId, LoadReport, LoadRequest, MemoryUse, Prompt,
+    QuantizeRequest, Rendered, Resident, Stage,
 };
 
 /// The job a backend is working on: where to report, and whether to go on.
