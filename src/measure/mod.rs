@@ -1,1 +1,14 @@
-//! measure
+//! Pure mathematics of measuring: no I/O, no threads, no clock. Every figure that a person or a script is shown is computed here, once,
+//! with its formula in the docstring.
+
+pub mod bench;
+pub mod format;
+pub mod plan;
+pub mod roofline;
+pub mod series;
+pub mod stats;
+
+pub use bench::{BenchReport, Trust};
+pub use roofline::Roofline;
+pub use series::{Point, Series};
+pub use stats::{Interval, Summary};

@@ -1,0 +1,162 @@
+//! `run`: one reply, streamed as text or whole as JSON.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::{Global, RunArgs};
+use super::error::{CliError, NO, USAGE};
+use super::names;
+use super::output::Output;
+use super::session::{Session, unexpected};
+use crate::measure::format;
+use crate::protocol::{Command, Event, GenerateRequest, GenerateStats, LoadReport, Message, Prompt, Role, StopReason};
+
+/// A prompt of this size passes the protocol even when JSON doubles it, and is far beyond any context.
+const MAX_PROMPT: u64 = 24 << 20;
+/// A schema is a page of text.
+const MAX_SCHEMA: u64 = 4 << 20;
+
+/// Runs the command; the exit status.
+///
+/// # Errors
+/// What stopped it.
+pub fn run(args: &RunArgs, global: &Global, out: Output) -> Result<u8, CliError> {
+    let mut design = args.design.design(out)?;
+    design.model = names::model_of(args.file.as_deref(), &design)?;
+    let request = GenerateRequest {
+        prompt: prompt(args)?,
+        sampler: design.sampler.clone(),
+        max_tokens: args.n,
+        stop: args.stop.clone(),
+        overflow: args.overflow.into(),
+        json_schema: args.json_schema.as_deref().map(schema).transpose()?,
+        want_token_ids: out.json(),
+    };
+    let mut session = Session::start(global, out)?;
+    let report = session.load(&design)?;
+    let mut text = String::new();
+    let ended = session.run(
+        |job| Command::Generate { job, request },
+        |event| {
+            let Event::Tokens { batch, .. } = event else { return Ok(()) };
+            text.push_str(&batch.text);
+            if out.json() { Ok(()) } else { out.model_text(&batch.text) }
+        },
+    )?;
+    let Event::Generated { stats, .. } = ended else { return Err(unexpected(&ended)) };
+    if out.json() {
+        out.document(&document(&text, &stats, &report))?;
+    } else {
+        if !text.ends_with('\n') {
+            out.raw("\n")?;
+        }
+        out.note(&summary(&stats));
+    }
+    Ok(if stats.stop == StopReason::Cancelled { NO } else { 0 })
+}
+
+fn prompt(args: &RunArgs) -> Result<Prompt, CliError> {
+    let text = if args.prompt == "-" { standard_input()? } else { args.prompt.clone() };
+    if text.len() as u64 > MAX_PROMPT {
+        return Err(too_long());
+    }
+    if args.raw {
+        return Ok(Prompt::Raw { text });
+    }
+    let system = args.system.clone().map(|text| Message { role: Role::System, text });
+    Ok(Prompt::Chat { messages: system.into_iter().chain([Message { role: Role::User, text }]).collect() })
+}
+
+fn too_long() -> CliError {
+    CliError::usage(format!("The prompt is longer than {}", format::bytes(MAX_PROMPT)))
+        .hint("Give a part of it; no context holds that much")
+}
+
+fn standard_input() -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .take(MAX_PROMPT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::new("input", format!("Standard input could not be read: {error}"), USAGE))?;
+    if bytes.len() as u64 > MAX_PROMPT {
+        return Err(too_long());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to() as u64;
+        CliError { offset: Some(at), ..CliError::usage("The prompt on standard input is not UTF-8 text") }.hint("Convert it first")
+    })
+}
+
+fn schema(path: &Path) -> Result<String, CliError> {
+    let failed = |what: String| CliError::usage(what).path(path);
+    let size = std::fs::metadata(path).map_err(|e| failed(format!("The JSON schema cannot be read: {e}")))?.len();
+    if size > MAX_SCHEMA {
+        return Err(failed(format!("The JSON schema is larger than {}", format::bytes(MAX_SCHEMA))));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| failed(format!("The JSON schema cannot be read: {e}")))?;
+    serde_json::from_str::<serde_json::Value>(&text).map_err(|e| failed(format!("The JSON schema is not JSON: {e}")))?;
+    Ok(text)
+}
+
+/// A stop reason's word, as scripts match it.
+fn stop_word(stop: &StopReason) -> &'static str {
+    match stop {
+        StopReason::EndOfReply => "end_of_reply",
+        StopReason::StopText(_) => "stop_text",
+        StopReason::MaxTokens => "max_tokens",
+        StopReason::ContextFull => "context_full",
+        StopReason::Cancelled => "cancelled",
+    }
+}
+
+fn document(text: &str, stats: &GenerateStats, report: &LoadReport) -> serde_json::Value {
+    let stop_text = if let StopReason::StopText(text) = &stats.stop { Some(text) } else { None };
+    json!({
+        "text": text,
+        "tokens": stats.tokens,
+        "stop_reason": stop_word(&stats.stop),
+        "stop_text": stop_text,
+        "prompt_tokens": stats.prompt_tokens,
+        "cached_tokens": stats.cached_tokens,
+        "predicted_tokens": stats.predicted_tokens,
+        "ttft_ms": stats.ttft_ms,
+        "prefill_ms": stats.prefill_ms,
+        "prefill_tps": stats.prefill_tps,
+        "decode_tps": stats.decode_tps,
+        "itl_p95_ms": stats.itl_p95_ms,
+        "total_ms": stats.total_ms,
+        "load_ms": report.seconds * 1e3,
+        "dropped": stats.dropped,
+        "sampler": stats.sampler,
+        "model": report.info,
+        "design": report.design,
+        "effective": report.effective,
+        "memory": {
+            "weights": report.memory.weights,
+            "kv": report.memory.kv,
+            "compute": report.memory.compute,
+            "total": report.memory.total(),
+        },
+    })
+}
+
+/// One line under the reply, as the window has it.
+fn summary(stats: &GenerateStats) -> String {
+    let new = stats.prompt_tokens.saturating_sub(stats.cached_tokens);
+    let mut line = format!(
+        "{} t/s \u{b7} {} tokens \u{b7} TTFT {} \u{b7} prompt {} new, {} reused \u{b7} {}",
+        format::tps(stats.decode_tps),
+        format::count(stats.predicted_tokens.into()),
+        format::millis(stats.ttft_ms),
+        format::count(new.into()),
+        format::count(stats.cached_tokens.into()),
+        stats.stop.words(),
+    );
+    if let Some(dropped) = &stats.dropped {
+        line.push_str(&format!(" \u{b7} {} messages left out", dropped.messages));
+    }
+    line
+}
