@@ -1,1 +1,23 @@
-//! app
+//! What the application is: one state, what can be asked of it, and how it answers.
+//!
+//! No egui, no threads, no I/O: [`update`] takes the state and something that happened (an [`Action`] of a person, an event of an engine,
+//! an answer of the store) and returns [`Effect`]s for the runtime to carry out. That is what makes every behaviour here testable with
+//! plain `#[test]`s, and what keeps a frame from ever waiting.
+
+mod action;
+mod chats;
+mod effect;
+mod notices;
+mod state;
+mod telemetry;
+pub mod update;
+
+pub use action::Action;
+pub use chats::{Chats, OpenChat, branch, siblings};
+pub use effect::{Answer, Effect, Inspection};
+pub use notices::{Notice, NoticeAction, Notices, Severity};
+pub use state::{
+    Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, Loading, MakeOffer, Making,
+    Now, Page, PromptView, Retry,
+};
+pub use telemetry::{Marker, MarkerKind, Points, Telemetry, visibly_differs};

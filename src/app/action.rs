@@ -1,0 +1,129 @@
+//! Everything a person can ask.
+
+use std::path::PathBuf;
+
+use super::Page;
+use crate::protocol::{Design, Overflow, SamplerOverrides};
+use crate::store::{ChatId, MessageId, Theme, WindowPlace};
+
+/// One thing a person asked, by mouse, by key or by dropping a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Show a page
+    Navigate(Page),
+    /// Fold or unfold the telemetry column
+    ToggleTelemetry,
+    /// Freeze or thaw the plots
+    PausePlots(bool),
+    /// How many seconds the plots show
+    SetPlotWindow(f32),
+    /// Write what the plots show to a CSV file
+    ExportPlotsCsv,
+    /// Write the telemetry column as it looks to a PNG file
+    ExportPlotsPng,
+
+    /// Ask for a GGUF with the system's dialog
+    PickModel,
+    /// Load this file with its remembered design (checked for fit first)
+    OpenModel(PathBuf),
+    /// A click on a rung of the shown family: switch to it, or offer to make it
+    SelectRung(String),
+    /// Load although it was said not to fit
+    LoadAnyway,
+    /// Load what was named as fitting instead
+    LoadNearestFit,
+    /// Load the edited design
+    ApplyDesign(Box<Design>),
+    /// Free the active model, or one that is kept warm
+    Unload(Option<PathBuf>),
+    /// Set how many bytes of other rungs may stay loaded; `None` leaves it to the application
+    SetKeepWarm(Option<u64>),
+    /// End what is running (reply, load, making of a rung last)
+    Stop,
+    /// Read the model folders again
+    Rescan,
+    /// Measure this machine's memory bandwidth
+    ProbeBandwidth,
+
+    /// Make the rung that was offered
+    ConfirmMake,
+    /// Offer to make a rung of a family: family key, rung
+    OfferMake(String, String),
+    /// Stop making
+    CancelMake,
+    /// Close whatever dialog is open
+    CloseDialog,
+
+    /// Begin an empty chat
+    NewChat,
+    /// Begin an empty notebook (raw completion)
+    NewNotebook,
+    /// Show a chat
+    OpenChat(ChatId),
+    /// Name a chat
+    RenameChat(ChatId, String),
+    /// Delete a chat; can be undone
+    DeleteChat(ChatId),
+    /// Bring the chat deleted last back
+    UndoDelete,
+    /// Search titles and texts
+    SearchChats(String),
+    /// Set the system prompt of the open chat
+    SetSystem(String),
+    /// What is typed and not sent
+    SetDraft(String),
+    /// Send the draft (in a notebook: continue the text)
+    Send,
+    /// Another reply to the same question
+    Regenerate(MessageId),
+    /// Ask a changed question: a new branch
+    EditAndRun(MessageId, String),
+    /// Go on with a reply that was stopped
+    Continue(MessageId),
+    /// Show another branch
+    ShowBranch(MessageId),
+    /// Begin a new chat that holds the conversation up to this message
+    BranchToNewChat(MessageId),
+    /// Show the exact prompt that the draft would be sent as
+    ShowPrompt,
+    /// What to do with the prompt that did not fit
+    ResolveOverflow(Overflow),
+    /// What to do from now on when a prompt does not fit
+    SetOverflow(Overflow),
+    /// Sampling set by hand
+    SetSampler(Box<SamplerOverrides>),
+    /// Most tokens of a reply
+    SetMaxTokens(u32),
+    /// Texts that end a reply
+    SetStopTexts(Vec<String>),
+    /// Put a text on the clipboard
+    Copy(String),
+    /// Save the open chat as Markdown
+    ExportChat,
+
+    /// Go on after the engine died
+    Recover,
+    /// Put the crash card away
+    DismissCrash,
+
+    /// How it looks
+    SetTheme(Theme),
+    /// How large it looks
+    SetZoom(f32),
+    /// Ask for a folder with the system's dialog and add it
+    PickFolder,
+    /// Add a model folder
+    AddFolder(PathBuf),
+    /// Forget a model folder
+    RemoveFolder(PathBuf),
+    /// Whether the last model is loaded at start
+    SetAutoload(bool),
+    /// Take a notice away
+    DismissNotice(u64),
+    /// Show or hide the list of shortcuts
+    ToggleShortcuts,
+    /// Remember where the window is
+    WindowMoved(WindowPlace),
+    /// End the application
+    Quit,
+}

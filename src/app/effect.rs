@@ -1,0 +1,100 @@
+//! What `update` wants done outside, and what comes back.
+
+use std::path::PathBuf;
+
+use crate::library::{Estimate, NearestFit, Scan};
+use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest};
+use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
+
+/// Something the runtime carries out. None of these block: answers come back as [`Answer`]s or engine events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// To the engine
+    Send(Command),
+    /// Bring a dead or hung engine back
+    RestartEngine,
+    /// Make a rung in an engine of its own, so that chatting goes on
+    Make(JobId, QuantizeRequest),
+    /// End that engine and remove what it had written
+    StopMaking(JobId),
+    /// Save, in order; answered by `Answer::Saved`
+    Save {
+        /// names the save
+        seq: u64,
+        /// the changes
+        ops: Vec<Op>,
+    },
+    /// From now on the text of this job belongs to this message and is saved as it streams
+    BeginReply(JobId, MessageId),
+    /// Read a chat's messages; answered by `Answer::Messages`
+    ReadChat(ChatId),
+    /// Search; answered by `Answer::Found`
+    Search(String),
+    /// Save the settings
+    SaveSettings(Box<Settings>),
+    /// Read the model folders; answered by `Answer::Scanned`
+    Scan(Vec<PathBuf>),
+    /// Read a file's header and predict its memory; answered by `Answer::Inspected`
+    Inspect {
+        /// the design
+        design: Box<Design>,
+        /// bytes that an unload would free
+        freed: u64,
+    },
+    /// Ask for a GGUF
+    PickModel,
+    /// Ask for a folder
+    PickFolder,
+    /// Ask where, then write a text file
+    SaveText {
+        /// offered as the name
+        name: String,
+        /// the contents
+        text: String,
+    },
+    /// Ask where, then write a picture of the telemetry column
+    SavePlotsPng,
+    /// Put on the clipboard
+    Copy(String),
+    /// End the application
+    Quit,
+}
+
+/// What a header says and what the design would take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// The model
+    pub info: ModelInfo,
+    /// Memory, predicted
+    pub estimate: Estimate,
+    /// What would fit instead; set only when the design does not fit
+    pub nearest: Option<NearestFit>,
+    /// Bytes one decoded token reads from memory
+    pub bytes_per_token: u64,
+}
+
+/// What comes back from the runtime.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A save is on disk
+    Saved(u64),
+    /// A save failed
+    Unsaved(u64, EngineError),
+    /// A chat's messages
+    Messages(ChatId, Vec<ChatMessage>),
+    /// What was searched and found
+    Found(String, Vec<ChatId>),
+    /// The model folders
+    Scanned(Box<Scan>),
+    /// A header and a prediction
+    Inspected {
+        /// the design asked about
+        design: Box<Design>,
+        /// what came of it
+        result: Box<Result<Inspection, EngineError>>,
+    },
+    /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
+    Health(Option<EngineError>),
+    /// Something that only has to be said
+    Notice(super::Severity, String),
+}

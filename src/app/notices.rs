@@ -1,0 +1,81 @@
+//! Short messages that stay until read: something was done otherwise than asked, or not at all.
+
+use super::Action;
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As asked
+    Info,
+    /// Done, but not as asked
+    Warn,
+    /// Not done
+    Error,
+}
+
+/// What a notice offers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoticeAction {
+    /// The button
+    pub label: String,
+    /// What it does
+    pub action: Box<Action>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Names it for dismissal
+    pub id: u64,
+    /// How much it matters
+    pub severity: Severity,
+    /// One sentence, no final stop
+    pub text: String,
+    /// Evidence, folded
+    pub details: Vec<String>,
+    /// What it offers
+    pub action: Option<NoticeAction>,
+    /// When it goes by itself (monotonic seconds); errors stay
+    pub until: Option<f64>,
+}
+
+/// Those on screen, oldest first, never more than five.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notices {
+    list: Vec<Notice>,
+    next: u64,
+}
+
+impl Notices {
+    /// Those on screen.
+    pub fn iter(&self) -> impl Iterator<Item = &Notice> {
+        self.list.iter()
+    }
+
+    /// Adds one; the same text is not shown twice.
+    pub fn push(&mut self, severity: Severity, text: impl Into<String>, details: Vec<String>, action: Option<NoticeAction>, now: f64) {
+        let text = text.into();
+        self.list.retain(|notice| notice.text != text);
+        self.next += 1;
+        let until = match severity {
+            Severity::Info => Some(now + 8.0),
+            Severity::Warn => Some(now + 20.0),
+            Severity::Error => None,
+        };
+        self.list.push(Notice { id: self.next, severity, text, details, action, until });
+        if self.list.len() > 5 {
+            self.list.remove(0);
+        }
+    }
+
+    /// Takes one away.
+    pub fn dismiss(&mut self, id: u64) {
+        self.list.retain(|notice| notice.id != id);
+    }
+
+    /// Lets those go whose time has come; says when the next one does.
+    pub fn tick(&mut self, now: f64) -> Option<f64> {
+        self.list.retain(|notice| notice.until.is_none_or(|until| until > now));
+        self.list.iter().filter_map(|notice| notice.until).reduce(f64::min)
+    }
+}

@@ -1,0 +1,409 @@
+//! The state: everything the window shows and nothing it could compute.
+
+use std::path::PathBuf;
+
+use super::{Chats, Notices, Telemetry};
+use crate::library::{Estimate, Family, NearestFit, Skipped};
+use crate::protocol::{
+    Design, EngineError, EngineFacts, JobId, LoadReport, Message, Overflow, QuantizeRequest, Rendered, Resident, SamplingDefaults,
+};
+use crate::store::{ChatId, MessageId, Settings};
+
+/// When something happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Now {
+    /// Seconds since the application began; never goes back
+    pub secs: f64,
+    /// Unix time, milliseconds
+    pub unix_ms: i64,
+}
+
+/// The pages of the rail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Page {
+    /// Conversations
+    #[default]
+    Chat,
+    /// Families, rungs, folders
+    Library,
+    /// How it behaves
+    Settings,
+}
+
+impl Page {
+    /// Every page, in the rail's order.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Library, Self::Settings];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "Chat",
+            Self::Library => "Library",
+            Self::Settings => "Settings",
+        }
+    }
+}
+
+/// Whether there is an engine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum EngineState {
+    /// It has not said hello yet
+    #[default]
+    Starting,
+    /// It listens
+    Up {
+        /// its process
+        pid: u32,
+        /// what it is made of
+        facts: Box<EngineFacts>,
+    },
+}
+
+/// A load that runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loading {
+    /// Its job
+    pub job: JobId,
+    /// What is loaded
+    pub design: Box<Design>,
+    /// 0 to 1
+    pub fraction: f32,
+    /// When it was asked for (a click), seconds
+    pub since: f64,
+    /// The rung that was active before, when this is a switch within its family
+    pub from: Option<String>,
+    /// A reply to go on with once it is loaded
+    pub then_continue: Option<MessageId>,
+    /// Whether Stop was pressed
+    pub stopping: bool,
+}
+
+/// A reply that runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generating {
+    /// Its job
+    pub job: JobId,
+    /// Its chat
+    pub chat: ChatId,
+    /// Its message
+    pub message: MessageId,
+    /// The text so far: what was there before (when continuing), then what arrived
+    pub text: String,
+    /// Reading the prompt: tokens done, tokens in all
+    pub prefill: Option<(u64, u64)>,
+    /// Tokens of the reply so far
+    pub tokens: u32,
+    /// When the last merged batch ended, engine clock, seconds
+    pub last: f64,
+    /// When the first token came, engine clock, seconds
+    pub first: Option<f64>,
+    /// When it was asked for, seconds
+    pub since: f64,
+    /// When Stop was pressed, seconds
+    pub stopping: Option<f64>,
+    /// What to do when it has ended: load this design and go on with the reply
+    pub then_load: Option<Box<Design>>,
+    /// Waiting for the question to be safe on disk
+    pub waiting_for_save: Option<u64>,
+}
+
+/// What the engine is doing for the user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Activity {
+    /// Nothing
+    #[default]
+    None,
+    /// Loading
+    Loading(Loading),
+    /// Replying
+    Generating(Generating),
+}
+
+/// What to do again after a crash.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// The design that was loaded or being loaded
+    pub design: Design,
+    /// The reply that was cut off
+    pub message: Option<MessageId>,
+}
+
+/// The engine died, or refused to load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crash {
+    /// Why, in words
+    pub error: EngineError,
+    /// What the one button does; `None` offers nothing to retry
+    pub retry: Option<Retry>,
+    /// Whether it was the engine's death (else: a load that was refused)
+    pub is_death: bool,
+}
+
+/// A rung that is being made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Making {
+    /// Its job
+    pub job: JobId,
+    /// Family key
+    pub family: String,
+    /// Rung
+    pub quant: String,
+    /// What was asked for
+    pub request: QuantizeRequest,
+    /// 0 to 1
+    pub fraction: f32,
+    /// Since when, seconds
+    pub since: f64,
+    /// Whether to switch to it when it is there
+    pub then_switch: bool,
+}
+
+/// A rung that can be made, and what that takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MakeOffer {
+    /// Family key
+    pub family: String,
+    /// Family name
+    pub family_name: String,
+    /// Rung
+    pub quant: String,
+    /// From which file
+    pub source: PathBuf,
+    /// The rung of that file
+    pub source_quant: String,
+    /// Where it goes
+    pub target: PathBuf,
+    /// Bytes, estimated
+    pub size_estimate: u64,
+    /// Seconds, estimated
+    pub seconds_estimate: f64,
+    /// Whether the source has itself lost something
+    pub lossy_source: bool,
+}
+
+/// A design that does not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitWarning {
+    /// The design
+    pub design: Design,
+    /// What it would take
+    pub estimate: Estimate,
+    /// What would fit
+    pub nearest: Option<NearestFit>,
+}
+
+/// The exact prompt, on screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptView {
+    /// Asked for by this job; replaced when it answers
+    pub job: JobId,
+    /// The prompt, once there
+    pub rendered: Option<Result<Rendered, EngineError>>,
+}
+
+/// What lies over the page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Dialog {
+    /// Nothing
+    #[default]
+    None,
+    /// Make a rung?
+    Make(Box<MakeOffer>),
+    /// It does not fit
+    Fit(Box<FitWarning>),
+    /// The exact prompt
+    Prompt(Box<PromptView>),
+    /// The prompt does not fit in the context: the reply's message and the error
+    Overflow(MessageId, EngineError),
+    /// The keys
+    Shortcuts,
+}
+
+/// How full the context is and would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextMeter {
+    /// Tokens of context
+    pub n_ctx: u32,
+    /// Of the system message
+    pub system: u32,
+    /// Of what was said
+    pub history: u32,
+    /// Of the draft
+    pub draft: u32,
+    /// Kept for the reply
+    pub reserve: u32,
+    /// Whether the engine counted it (else: an estimate from the text's length)
+    pub is_exact: bool,
+}
+
+impl ContextMeter {
+    /// Tokens that are free; negative when it does not fit.
+    pub fn room(&self) -> i64 {
+        i64::from(self.n_ctx) - i64::from(self.system) - i64::from(self.history) - i64::from(self.draft) - i64::from(self.reserve)
+    }
+}
+
+/// The models on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    /// Families with their ladders
+    pub families: Vec<Family>,
+    /// What was passed over, and why
+    pub skipped: Vec<Skipped>,
+    /// A scan runs
+    pub is_scanning: bool,
+    /// Scanned at least once
+    pub was_scanned: bool,
+}
+
+/// The single source of truth.
+#[derive(Clone, Debug, Default)]
+pub struct AppState {
+    /// What is shown
+    pub page: Page,
+    /// Whether there is an engine
+    pub engine: EngineState,
+    /// What it does
+    pub activity: Activity,
+    /// The model that answers
+    pub loaded: Option<Box<LoadReport>>,
+    /// Everything in the engine's memory, the active one among them
+    pub resident: Vec<Resident>,
+    /// The last lines the engine wrote, for the log view
+    pub log: Vec<String>,
+    /// The engine died, or a load was refused
+    pub crash: Option<Crash>,
+    /// A rung that is being made
+    pub making: Option<Making>,
+    /// What lies over the page
+    pub dialog: Dialog,
+    /// The models on disk
+    pub library: Library,
+    /// Conversations
+    pub chats: Chats,
+    /// How full the context is
+    pub meter: ContextMeter,
+    /// The plots
+    pub telemetry: Telemetry,
+    /// What is remembered
+    pub settings: Settings,
+    /// Messages to the user
+    pub notices: Notices,
+    /// Whether the last thing that should have been saved was
+    pub unsaved: Option<EngineError>,
+    /// The last switch: to which reply it is to be stamped (from rung, seconds)
+    pub pending_switch: Option<(String, f64)>,
+    /// The processor's name: measurements are kept for it
+    pub cpu: String,
+    /// What `update` keeps for itself; opaque to everybody else
+    pub internal: Internal,
+}
+
+/// What `update` keeps for itself. Nothing outside can read or set its fields.
+#[derive(Clone, Debug, Default)]
+pub struct Internal {
+    pub(super) next_job: u64,
+    pub(super) next_seq: u64,
+    /// The load to start once its inspection has come back: when it was asked for, and a reply to go on with
+    pub(super) inspecting: Option<(Design, f64, Option<MessageId>)>,
+    /// The count that is out: its job and what it counts
+    pub(super) counting: Option<JobId>,
+    /// What was counted last, to know when to count again
+    pub(super) counted: Option<u64>,
+    /// When the draft changed last, seconds
+    pub(super) draft_changed: Option<f64>,
+    /// Draft not yet saved
+    pub(super) draft_unsaved: Option<ChatId>,
+    /// The bandwidth probe that is out
+    pub(super) probing: Option<JobId>,
+    /// Whether settings have changed and when
+    pub(super) settings_changed: Option<f64>,
+    /// What the last request was, for asking again with another overflow policy
+    pub(super) last_request: Option<(MessageId, Vec<Message>)>,
+    /// A load that waits for the running one to end: design, when it was asked for, a reply to go on with
+    pub(super) queued_load: Option<(Design, f64, Option<MessageId>)>,
+    /// What the load that did not fit was for
+    pub(super) fit_then: Option<(f64, Option<MessageId>)>,
+    /// Load the first file that the first scan finds
+    pub(super) autoload_first: bool,
+    /// A send that waits for the model to be ready
+    pub(super) send_when_ready: bool,
+}
+
+impl AppState {
+    /// A state with what was remembered.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// The design in force, or the one that would be.
+    pub fn design(&self) -> Option<&Design> {
+        match &self.activity {
+            Activity::Loading(loading) => Some(&loading.design),
+            _ => self.loaded.as_ref().map(|report| &report.design),
+        }
+    }
+
+    /// The family of the file that is loaded or being loaded.
+    pub fn family(&self) -> Option<&Family> {
+        let path = &self.design()?.model;
+        self.library.families.iter().find(|family| family.rung_of(path).is_some())
+    }
+
+    /// The rung that answers (`Q4_K_M`).
+    pub fn active_quant(&self) -> Option<&str> {
+        self.loaded.as_ref().map(|report| report.info.quant.as_str())
+    }
+
+    /// The reply that runs.
+    pub fn generating(&self) -> Option<&Generating> {
+        match &self.activity {
+            Activity::Generating(generating) => Some(generating),
+            _ => None,
+        }
+    }
+
+    /// The load that runs.
+    pub fn loading(&self) -> Option<&Loading> {
+        match &self.activity {
+            Activity::Loading(loading) => Some(loading),
+            _ => None,
+        }
+    }
+
+    /// Whether a reply can be asked for now.
+    pub fn can_generate(&self) -> bool {
+        self.loaded.is_some() && matches!(self.activity, Activity::None) && matches!(self.engine, EngineState::Up { .. })
+    }
+
+    /// Whether anything runs that needs frames to show its progress.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.activity, Activity::None) || self.making.is_some()
+    }
+
+    /// What the loaded model recommends for sampling.
+    pub fn sampling_defaults(&self) -> SamplingDefaults {
+        self.loaded.as_ref().map(|report| report.info.sampling).unwrap_or_default()
+    }
+
+    /// What is to be done when a prompt does not fit.
+    pub fn overflow(&self) -> Overflow {
+        self.settings.overflow
+    }
+
+    /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted or probed.
+    pub fn is_quiet(&self) -> bool {
+        let internal = &self.internal;
+        internal.inspecting.is_none() && internal.counting.is_none() && internal.probing.is_none() && internal.queued_load.is_none()
+    }
+
+    pub(super) fn job(&mut self) -> JobId {
+        self.internal.next_job += 1;
+        JobId(self.internal.next_job)
+    }
+
+    pub(super) fn seq(&mut self) -> u64 {
+        self.internal.next_seq += 1;
+        self.internal.next_seq
+    }
+}

@@ -1,0 +1,198 @@
+//! What the plots show: rates, memory and the events that explain their steps.
+
+use crate::protocol::{MemoryUse, Sample};
+
+/// Longest history kept, seconds.
+const KEEP_SECONDS: f64 = 1800.0;
+/// Most points of one series; older ones go in halves so that a push stays O(1) amortised.
+const KEEP_POINTS: usize = 36_000;
+
+/// A time series: `[seconds since the application began, value]`, rising in time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Points {
+    points: Vec<[f64; 2]>,
+}
+
+impl Points {
+    /// Adds a point; one that would go back in time is moved up to the last.
+    pub fn push(&mut self, at: f64, value: f64) {
+        let at = self.points.last().map_or(at, |last| at.max(last[0]));
+        if self.points.len() >= KEEP_POINTS {
+            self.points.drain(..KEEP_POINTS / 2);
+        }
+        self.points.push([at, value]);
+    }
+
+    /// The points from `from` on, and the one before it (so that a line enters the plot at its edge).
+    pub fn since(&self, from: f64) -> &[[f64; 2]] {
+        let start = self.points.partition_point(|point| point[0] < from).saturating_sub(1);
+        self.points.get(start..).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[[f64; 2]] {
+        &self.points
+    }
+
+    /// The latest value.
+    pub fn last(&self) -> Option<f64> {
+        self.points.last().map(|point| point[1])
+    }
+
+    fn forget_before(&mut self, time: f64) {
+        let keep_from = self.points.partition_point(|point| point[0] < time);
+        if keep_from > KEEP_POINTS / 4 {
+            self.points.drain(..keep_from);
+        }
+    }
+}
+
+/// What a marker names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkerKind {
+    /// A model was loaded
+    Load,
+    /// Another rung took over
+    Switch,
+    /// A reply began
+    Generate,
+    /// A reply was stopped, or the engine was
+    Stop,
+    /// The engine died
+    Died,
+}
+
+/// Something that happened, on the time axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Marker {
+    /// Seconds since the application began
+    pub at: f64,
+    /// What it was
+    pub kind: MarkerKind,
+    /// In words (`Q4_1 → IQ4_NL 0.21 s`)
+    pub text: String,
+}
+
+/// Everything the telemetry panel shows.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    /// Decode, tokens per second
+    pub decode: Points,
+    /// Prefill, tokens per second
+    pub prefill: Points,
+    /// Resident set of the engine, bytes
+    pub engine_rss: Points,
+    /// Resident set of this process, bytes
+    pub window_rss: Points,
+    /// CPU of the engine, 100 = one core
+    pub engine_cpu: Points,
+    /// CPU of this process, 100 = one core
+    pub window_cpu: Points,
+    /// What happened
+    pub markers: Vec<Marker>,
+    /// The latest sample
+    pub sample: Option<Sample>,
+    /// Decode rate of the reply that runs, or of the last
+    pub decode_tps: Option<f64>,
+    /// Prefill rate of the last prompt
+    pub prefill_tps: Option<f64>,
+    /// TTFT of the last reply, milliseconds
+    pub ttft_ms: Option<f64>,
+    /// 95th percentile of the gaps between tokens of the last reply, milliseconds
+    pub itl_p95_ms: Option<f64>,
+    /// Prefill progress while it runs: done, total, since when
+    pub prefilling: Option<(u64, u64, f64)>,
+    /// What was predicted before the last load
+    pub predicted: Option<MemoryUse>,
+    /// What the loaded models really took, by the engine's own buffers
+    pub memory: Option<MemoryUse>,
+    /// Measured read bandwidth, 10^9 bytes per second
+    pub bandwidth_gb_s: Option<f64>,
+    /// Bytes one decoded token reads: weights plus KV (see `library::bytes_read_per_token`)
+    pub bytes_per_token: Option<u64>,
+    /// Frozen at this time: the plots show what was there then
+    pub paused_at: Option<f64>,
+}
+
+impl Telemetry {
+    /// Notes an event.
+    pub fn mark(&mut self, at: f64, kind: MarkerKind, text: impl Into<String>) {
+        if self.markers.len() >= 500 {
+            self.markers.drain(..250);
+        }
+        self.markers.push(Marker { at, kind, text: text.into() });
+    }
+
+    /// Takes a sample in; says whether anything a person would see has changed.
+    pub fn take(&mut self, at: f64, sample: Sample) -> bool {
+        let changed = self.sample.is_none_or(|before| visibly_differs(&before, &sample));
+        self.engine_rss.push(at, sample.engine.map_or(0.0, |engine| engine.rss as f64));
+        self.window_rss.push(at, sample.window.rss as f64);
+        self.engine_cpu.push(at, f64::from(sample.engine_cpu_percent));
+        self.window_cpu.push(at, f64::from(sample.window_cpu_percent));
+        for series in
+            [&mut self.decode, &mut self.prefill, &mut self.engine_rss, &mut self.window_rss, &mut self.engine_cpu, &mut self.window_cpu]
+        {
+            series.forget_before(at - KEEP_SECONDS);
+        }
+        self.sample = Some(sample);
+        changed
+    }
+
+    /// Decode as a fraction of what the memory bandwidth allows: bytes per token * t/s / bandwidth. `None` until all three are known.
+    pub fn roofline_fraction(&self) -> Option<f64> {
+        let bandwidth = self.bandwidth_gb_s.filter(|value| *value > 0.0)? * 1e9;
+        Some(self.bytes_per_token? as f64 * self.decode_tps? / bandwidth)
+    }
+}
+
+/// Whether a person looking at the panel could tell two samples apart (2 MB, 2 % of a core).
+pub fn visibly_differs(a: &Sample, b: &Sample) -> bool {
+    let megabytes = |bytes: u64| bytes / 2_000_000;
+    let engine = |sample: &Sample| sample.engine.map(|engine| megabytes(engine.rss));
+    engine(a) != engine(b)
+        || megabytes(a.window.rss) != megabytes(b.window.rss)
+        || (a.engine_cpu_percent - b.engine_cpu_percent).abs() >= 2.0
+        || (a.window_cpu_percent - b.window_cpu_percent).abs() >= 2.0
+        || a.available.abs_diff(b.available) > 100_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_goes_back() {
+        let mut points = Points::default();
+        points.push(2.0, 1.0);
+        points.push(1.0, 2.0);
+        assert_eq!(points.all(), [[2.0, 1.0], [2.0, 2.0]]);
+    }
+
+    #[test]
+    fn a_window_holds_the_point_before_its_edge() {
+        let mut points = Points::default();
+        for second in 0..10 {
+            points.push(f64::from(second), 0.0);
+        }
+        assert_eq!(points.since(4.5)[0][0], 4.0);
+        assert_eq!(points.since(-1.0).len(), 10);
+    }
+
+    #[test]
+    fn a_series_is_bounded() {
+        let mut points = Points::default();
+        for i in 0..100_000 {
+            points.push(f64::from(i), 0.0);
+        }
+        assert!(points.all().len() <= KEEP_POINTS);
+    }
+
+    #[test]
+    fn the_roofline_needs_all_three_figures() {
+        let mut telemetry = Telemetry { decode_tps: Some(100.0), bytes_per_token: Some(100_000_000), ..Telemetry::default() };
+        assert_eq!(telemetry.roofline_fraction(), None);
+        telemetry.bandwidth_gb_s = Some(20.0);
+        assert_eq!(telemetry.roofline_fraction(), Some(0.5));
+    }
+}

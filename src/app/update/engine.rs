@@ -1,0 +1,93 @@
+//! What the engine says.
+
+use super::{AppState, Effect, Now, generate, models};
+use crate::app::{Activity, Crash, EngineState, MarkerKind, Retry, Severity};
+use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
+
+/// Lines of the engine kept for the log view.
+const LOG_LINES: usize = 500;
+
+pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &mut Vec<Effect>) {
+    match event {
+        Event::Hello { pid, facts, .. } => {
+            state.engine = EngineState::Up { pid, facts: Box::new(facts) };
+            models::on_engine_up(state, now, effects);
+        }
+        Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
+        Event::Loaded { job, report } => models::on_loaded(state, job, report, now, effects),
+        Event::Unloaded { resident, .. } => models::on_unloaded(state, resident),
+        Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
+            generate::on_event(state, event, now, effects);
+        }
+        Event::Probed { job, bandwidth_gb_s, threads } => models::on_probed(state, job, bandwidth_gb_s, threads, now),
+        Event::Failed { job, error } => on_failed(state, job, error, now, effects),
+        Event::Died { error, .. } => on_died(state, error, now, effects),
+        Event::Log { level, line } => {
+            if level > LogLevel::Debug {
+                if state.log.len() >= LOG_LINES {
+                    state.log.drain(..LOG_LINES / 4);
+                }
+                state.log.push(line);
+            }
+        }
+        Event::Sample { sample } => {
+            state.telemetry.take(now.secs, sample);
+        }
+        // of jobs that the window does not start on this engine
+        Event::Quantized { .. } | Event::BenchRow { .. } | Event::Estimated { .. } | Event::Done { .. } => {}
+    }
+}
+
+fn on_progress(state: &mut AppState, job: JobId, stage: Stage, done: u64, total: u64, now: Now) {
+    match stage {
+        Stage::Load => {
+            if let Activity::Loading(loading) = &mut state.activity
+                && loading.job == job
+                && total > 0
+            {
+                loading.fraction = done as f32 / total as f32;
+            }
+        }
+        Stage::Prefill => generate::on_prefill(state, job, done, total, now),
+        Stage::Quantize | Stage::Bench | Stage::Probe => {}
+    }
+}
+
+fn on_failed(state: &mut AppState, job: JobId, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
+    if state.loading().is_some_and(|loading| loading.job == job) {
+        models::on_load_failed(state, error, now, effects);
+    } else if state.internal.probing == Some(job) {
+        state.internal.probing = None;
+    } else if state.generating().is_some_and(|generating| generating.job == job) {
+        generate::on_failed(state, job, error, now, effects);
+    } else {
+        generate::on_rendered(state, job, Err(error));
+    }
+}
+
+/// The engine died: the window stays, what had arrived is kept, and one button goes on.
+fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
+    let message = generate::on_died(state, &error, now, effects);
+    let loading = match std::mem::take(&mut state.activity) {
+        Activity::Loading(loading) => Some(loading),
+        _ => None,
+    };
+    let loaded = state.loaded.take();
+    // not retried blindly: the user says when
+    let design = loading.map(|loading| *loading.design).or_else(|| loaded.map(|report| report.design));
+    state.resident.clear();
+    state.telemetry.memory = None;
+    state.internal.counting = None;
+    state.internal.counted = None;
+    state.internal.probing = None;
+    state.internal.inspecting = None;
+    state.internal.queued_load = None;
+    state.internal.send_when_ready = false;
+    state.engine = EngineState::Starting;
+    state.telemetry.mark(now.secs, MarkerKind::Died, "engine ended");
+    if error.kind == ErrorKind::Cancelled {
+        state.notices.push(Severity::Info, error.to_string(), error.details, None, now.secs);
+        return;
+    }
+    state.crash = Some(Crash { error, retry: design.map(|design| Retry { design, message }), is_death: true });
+}

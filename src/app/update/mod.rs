@@ -1,0 +1,179 @@
+//! The only mutator of [`AppState`].
+
+mod answers;
+mod chat;
+mod engine;
+mod generate;
+mod models;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use super::{Action, Activity, Answer, AppState, Dialog, Effect, Now, Page};
+use crate::protocol::{Command, Event};
+
+/// A person asked for something.
+pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match action {
+        Action::Navigate(page) => navigate(state, page, now),
+        Action::CloseDialog => state.dialog = Dialog::None,
+        Action::ToggleShortcuts => {
+            state.dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
+        }
+        Action::DismissNotice(id) => state.notices.dismiss(id),
+        Action::Copy(text) => effects.push(Effect::Copy(text)),
+        Action::Quit => effects.push(Effect::Quit),
+        Action::Stop => stop(state, now, &mut effects),
+        Action::Recover => models::recover(state, now, &mut effects),
+        Action::DismissCrash => state.crash = None,
+
+        Action::PickModel => effects.push(Effect::PickModel),
+        Action::OpenModel(path) => models::open(state, path, now, &mut effects),
+        Action::SelectRung(quant) => models::select_rung(state, &quant, now, &mut effects),
+        Action::LoadAnyway => models::load_anyway(state, now, &mut effects),
+        Action::LoadNearestFit => models::load_nearest(state, now, &mut effects),
+        Action::ApplyDesign(design) => models::begin_load(state, *design, now, None, &mut effects),
+        Action::Unload(model) => models::unload(state, model, &mut effects),
+        Action::Rescan => models::rescan(state, &mut effects),
+        Action::ProbeBandwidth => models::probe(state, &mut effects),
+        Action::OfferMake(family, quant) => models::offer_make(state, &family, &quant),
+        Action::ConfirmMake => models::confirm_make(state, now, &mut effects),
+        Action::CancelMake => models::cancel_make(state, &mut effects),
+
+        Action::NewChat
+        | Action::NewNotebook
+        | Action::OpenChat(_)
+        | Action::RenameChat(..)
+        | Action::DeleteChat(_)
+        | Action::UndoDelete
+        | Action::SearchChats(_)
+        | Action::SetSystem(_)
+        | Action::SetDraft(_)
+        | Action::ShowBranch(_)
+        | Action::BranchToNewChat(_)
+        | Action::ExportChat => chat::on_action(state, action, now, &mut effects),
+
+        Action::Send => generate::send(state, now, &mut effects),
+        Action::Regenerate(message) => generate::regenerate(state, message, now, &mut effects),
+        Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
+        Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
+        Action::ShowPrompt => generate::show_prompt(state, &mut effects),
+        Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
+
+        Action::ToggleTelemetry
+        | Action::PausePlots(_)
+        | Action::SetPlotWindow(_)
+        | Action::ExportPlotsCsv
+        | Action::ExportPlotsPng
+        | Action::SetKeepWarm(_)
+        | Action::SetOverflow(_)
+        | Action::SetSampler(_)
+        | Action::SetMaxTokens(_)
+        | Action::SetStopTexts(_)
+        | Action::SetTheme(_)
+        | Action::SetZoom(_)
+        | Action::PickFolder
+        | Action::AddFolder(_)
+        | Action::RemoveFolder(_)
+        | Action::SetAutoload(_)
+        | Action::WindowMoved(_) => settings::on_action(state, action, now, &mut effects),
+    }
+    effects
+}
+
+/// The engine said something.
+pub fn on_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    engine::on_event(state, event, now, &mut effects);
+    effects
+}
+
+/// The engine that makes rungs said something.
+pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    models::on_maker_event(state, event, now, &mut effects);
+    effects
+}
+
+/// The runtime answered.
+pub fn on_answer(state: &mut AppState, answer: Answer, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    answers::on_answer(state, answer, now, &mut effects);
+    effects
+}
+
+/// What to do at the start: read the folders, open the chat of last time, load what was asked for or what was loaded last.
+pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    models::rescan(state, &mut effects);
+    chat::open_last(state, now, &mut effects);
+    match model {
+        Some(path) => models::open(state, path, now, &mut effects),
+        None => models::autoload(state, now, &mut effects),
+    }
+    effects
+}
+
+/// Time passes: debounced saves and counts. Cheap; called once a frame. Says how many seconds until it wants to be called again.
+pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
+    let mut effects = Vec::new();
+    let mut next: Option<f64> = None;
+    let mut want = |at: f64| next = Some(next.map_or(at - now.secs, |soonest: f64| soonest.min(at - now.secs)));
+    if let Some(at) = state.notices.tick(now.secs) {
+        want(at);
+    }
+    if let Some(changed) = state.internal.draft_changed {
+        if now.secs - changed >= 0.3 {
+            state.internal.draft_changed = None;
+            chat::save_draft(state, &mut effects);
+        } else {
+            want(changed + 0.3);
+        }
+    }
+    if let Some(changed) = state.internal.settings_changed {
+        if now.secs - changed >= 0.5 {
+            state.internal.settings_changed = None;
+            effects.push(Effect::SaveSettings(Box::new(state.settings.clone())));
+        } else {
+            want(changed + 0.5);
+        }
+    }
+    if state.internal.draft_changed.is_none() {
+        generate::count(state, &mut effects);
+    }
+    (effects, next)
+}
+
+/// Everything that must be safe before the application ends.
+pub fn on_exit(state: &mut AppState) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    chat::save_draft(state, &mut effects);
+    state.settings.start_succeeded();
+    effects.push(Effect::SaveSettings(Box::new(state.settings.clone())));
+    effects
+}
+
+fn navigate(state: &mut AppState, page: Page, now: Now) {
+    state.page = page;
+    state.settings.last_page = page.name().to_owned();
+    state.internal.settings_changed = Some(now.secs);
+}
+
+/// One Stop for everything: the reply first, then the load, then the rung that is being made.
+fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
+    state.internal.send_when_ready = false;
+    state.internal.inspecting = None;
+    match &mut state.activity {
+        Activity::Generating(generating) => {
+            generating.then_load = None;
+            generating.stopping.get_or_insert(now.secs);
+            effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+        }
+        Activity::Loading(loading) => {
+            loading.stopping = true;
+            effects.push(Effect::Send(Command::Cancel { job: loading.job }));
+        }
+        Activity::None => models::cancel_make(state, effects),
+    }
+}

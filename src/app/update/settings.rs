@@ -1,0 +1,82 @@
+//! Settings, and the plots' controls.
+
+use super::{Action, AppState, Effect, Now};
+use crate::app::state::EngineState;
+use crate::app::telemetry::Points;
+
+pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects: &mut Vec<Effect>) {
+    match action {
+        Action::ToggleTelemetry => state.settings.telemetry_open = !state.settings.telemetry_open,
+        Action::PausePlots(pause) => {
+            state.telemetry.paused_at = pause.then_some(now.secs);
+            return;
+        }
+        Action::SetPlotWindow(seconds) => state.settings.telemetry_window_s = seconds.clamp(10.0, 1800.0),
+        Action::ExportPlotsCsv => {
+            effects.push(Effect::SaveText { name: "inferscope-telemetry.csv".into(), text: plots_csv(state, now) });
+            return;
+        }
+        Action::ExportPlotsPng => {
+            effects.push(Effect::SavePlotsPng);
+            return;
+        }
+        Action::SetKeepWarm(bytes) => state.settings.keep_warm_bytes = bytes,
+        Action::SetOverflow(policy) => state.settings.overflow = policy,
+        Action::SetSampler(sampler) => state.settings.sampler = *sampler,
+        Action::SetMaxTokens(tokens) => state.settings.max_tokens = tokens,
+        Action::SetStopTexts(texts) => state.settings.stop = texts.into_iter().filter(|text| !text.is_empty()).collect(),
+        Action::SetTheme(theme) => state.settings.theme = theme,
+        Action::SetZoom(zoom) => state.settings.zoom = if zoom.is_finite() { zoom.clamp(0.5, 4.0) } else { 1.0 },
+        Action::PickFolder => {
+            effects.push(Effect::PickFolder);
+            return;
+        }
+        Action::AddFolder(folder) => {
+            if !state.settings.model_folders.contains(&folder) {
+                state.settings.model_folders.push(folder);
+            }
+            super::models::rescan(state, effects);
+        }
+        Action::RemoveFolder(folder) => {
+            state.settings.model_folders.retain(|known| *known != folder);
+            super::models::rescan(state, effects);
+        }
+        Action::SetAutoload(on) => state.settings.autoload = on,
+        Action::WindowMoved(place) => {
+            if state.settings.window.replace(place) == Some(place) {
+                return;
+            }
+        }
+        _ => return,
+    }
+    state.internal.settings_changed = Some(now.secs);
+}
+
+/// What the plots show now, one line a point: `seconds,series,value`. Markers come as series `marker:<kind>` with their text.
+fn plots_csv(state: &AppState, now: Now) -> String {
+    let telemetry = &state.telemetry;
+    let to = telemetry.paused_at.unwrap_or(now.secs);
+    let from = to - f64::from(state.settings.telemetry_window_s);
+    let mut csv = String::from("seconds,series,value\n");
+    let series: [(&str, &Points); 6] = [
+        ("decode_tokens_per_second", &telemetry.decode),
+        ("prefill_tokens_per_second", &telemetry.prefill),
+        ("engine_rss_bytes", &telemetry.engine_rss),
+        ("window_rss_bytes", &telemetry.window_rss),
+        ("engine_cpu_percent", &telemetry.engine_cpu),
+        ("window_cpu_percent", &telemetry.window_cpu),
+    ];
+    for (name, points) in series {
+        for [at, value] in points.all().iter().filter(|point| point[0] >= from && point[0] <= to) {
+            csv.push_str(&format!("{at:.3},{name},{value}\n"));
+        }
+    }
+    for marker in telemetry.markers.iter().filter(|marker| marker.at >= from && marker.at <= to) {
+        let text = marker.text.replace('"', "\"\"");
+        csv.push_str(&format!("{:.3},marker:{},\"{text}\"\n", marker.at, format!("{:?}", marker.kind).to_lowercase()));
+    }
+    if let EngineState::Up { facts, .. } = &state.engine {
+        csv.push_str(&format!("{to:.3},engine,\"{} {}\"\n", facts.name, facts.build));
+    }
+    csv
+}
