@@ -1,1 +1,114 @@
-//! How it looks
+//! How it looks. The only room that names egui, egui_plot and rfd.
+
+pub mod app;
+pub mod drive;
+pub mod icon;
+pub mod inbox;
+pub mod pacing;
+pub mod panels;
+pub mod parts;
+pub mod picture;
+pub mod plain_text;
+pub mod runtime;
+pub mod shortcuts;
+pub mod theme;
+pub mod transcript;
+pub mod widgets;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::app::AppState;
+use crate::engine::Place;
+use crate::protocol::{EngineError, ErrorKind};
+use crate::store::{Dirs, SettingsFile, Store};
+
+/// Smallest window in which nothing is clipped, points.
+const MIN_SIZE: [f32; 2] = [1024.0, 640.0];
+/// First window, points.
+const FIRST_SIZE: [f32; 2] = [1440.0, 900.0];
+
+/// Opens the window; returns when it is closed.
+///
+/// # Errors
+/// When no window can be opened: no display, no usable graphics.
+pub fn open(model: Option<PathBuf>, place: Place) -> Result<(), EngineError> {
+    run(model, place, None)
+}
+
+/// Opens the window, drives it through load, generate and switch, and returns what was measured.
+///
+/// # Errors
+/// As [`open`]; and when the model cannot be loaded or the drive does not end in time.
+pub fn drive_window(model: PathBuf, place: Place) -> Result<serde_json::Value, EngineError> {
+    let (driver, result) = drive::Driver::new(model.clone());
+    run(Some(model), place, Some(driver))?;
+    result.recv().map_err(|_closed| EngineError::new(ErrorKind::Engine, "The window was closed before the drive had ended"))?
+}
+
+fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> Result<(), EngineError> {
+    let began = Instant::now();
+    let dirs = Dirs::resolve().map_err(|error| EngineError::new(ErrorKind::Disk, error.to_string()))?;
+    let (settings_file, settings, settings_notices) = SettingsFile::load(&dirs.config);
+    let models_dir = settings.models_dir.clone().unwrap_or_else(|| dirs.models());
+    let size = settings.window.map_or(FIRST_SIZE, |window| [window.width, window.height]);
+    let pacing = Arc::new(pacing::Pacing::new(pacing::is_software_rendered()));
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_app_id("inferscope")
+            .with_title("Inferscope")
+            .with_inner_size(size.map(|side| side.clamp(MIN_SIZE[1], 16_384.0)))
+            .with_min_inner_size(MIN_SIZE)
+            .with_icon(icon::icon_data())
+            .with_drag_and_drop(true),
+        renderer: eframe::Renderer::Glow,
+        multisampling: 0,
+        depth_buffer: 0,
+        stencil_buffer: 0,
+        ..eframe::NativeOptions::default()
+    };
+    let mut failed = None;
+    let slot = &mut failed;
+    let shown = eframe::run_native(
+        "inferscope",
+        options,
+        Box::new(move |cc| {
+            theme::install(&cc.egui_ctx);
+            let (mut store, notices) = Store::open(&dirs.data);
+            let mut state = AppState::new(settings);
+            let (chat, message) = store.next_ids();
+            (state.chats.next_chat, state.chats.next_message) = (chat.0, message.0);
+            state.chats.list = store.chats();
+            state.chats.sort();
+            state.cpu = cpu_name();
+            let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.cpu == state.cpu);
+            state.telemetry.bandwidth_gb_s = bandwidth.map(|known| known.gb_s);
+            app::say(&mut state, notices.into_iter().chain(settings_notices).map(|notice| notice.to_string()));
+            let wake = app::wake(&cc.egui_ctx, &pacing);
+            let places = vec![
+                ("Chats".to_owned(), dirs.data.clone()),
+                ("Models made here".to_owned(), models_dir.clone()),
+                ("Settings".to_owned(), dirs.config.clone()),
+                ("Cache".to_owned(), dirs.cache.clone()),
+            ];
+            let runtime =
+                runtime::Runtime::start(place, store, settings_file, models_dir, wake).inspect_err(|error| *slot = Some(error.clone()))?;
+            Ok(Box::new(app::App::new(state, runtime, pacing, model, driver, began).with_places(places)))
+        }),
+    );
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    shown.map_err(|error| {
+        EngineError::new(ErrorKind::Unsupported, format!("No window can be opened: {error}"))
+            .hint("Start it in a desktop session (DISPLAY or WAYLAND_DISPLAY set), or use the commands: inferscope --help")
+    })
+}
+
+/// What the processor is called: measurements of this machine are kept under its name.
+fn cpu_name() -> String {
+    let wanted = sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing());
+    let system = sysinfo::System::new_with_specifics(wanted).ok();
+    system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default()
+}

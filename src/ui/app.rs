@@ -1,0 +1,269 @@
+//! The window: `logic` takes in what has happened, `ui` paints, and actions go through `app::update`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::drive::Driver;
+use super::inbox::Inbound;
+use super::pacing::Pacing;
+use super::panels::{self, Views};
+use super::runtime::{Runtime, Wake};
+use super::{shortcuts, theme};
+use crate::app::{self, Action, Answer, AppState, Effect, Now, Severity, update};
+use crate::protocol::Event;
+use crate::store::{Theme, WindowPlace};
+
+/// Longest time a frame spends on what has happened; the rest waits for the next one.
+const DRAIN: Duration = Duration::from_millis(10);
+
+/// The application.
+pub struct App {
+    state: AppState,
+    views: Views,
+    runtime: Option<Runtime>,
+    pacing: Arc<Pacing>,
+    began: Instant,
+    actions: Vec<Action>,
+    look: Option<(Theme, f32)>,
+    /// Where the picture of the telemetry column goes, once painted
+    plots_png: Option<PathBuf>,
+    learn: Learn,
+    driver: Option<Driver>,
+}
+
+/// What the pacing learns from: frames and time since the last sample.
+#[derive(Default)]
+struct Learn {
+    frames: u64,
+    at: f64,
+}
+
+impl App {
+    /// The application over what was remembered; `model` is opened at once.
+    pub fn new(
+        mut state: AppState,
+        runtime: Runtime,
+        pacing: Arc<Pacing>,
+        model: Option<PathBuf>,
+        driver: Option<Driver>,
+        began: Instant,
+    ) -> Self {
+        let now = Now { secs: began.elapsed().as_secs_f64(), unix_ms: unix_ms() };
+        let effects = update::on_start(&mut state, model, now);
+        let mut app = Self {
+            state,
+            views: Views::default(),
+            runtime: Some(runtime),
+            pacing,
+            began,
+            actions: Vec::new(),
+            look: None,
+            plots_png: None,
+            learn: Learn::default(),
+            driver,
+        };
+        app.carry_out(effects, None);
+        app
+    }
+
+    /// With what the settings page says of where things are kept.
+    #[must_use]
+    pub fn with_places(mut self, places: Vec<(String, PathBuf)>) -> Self {
+        self.views.about.paths = places;
+        self
+    }
+
+    fn now(&self) -> Now {
+        Now { secs: self.began.elapsed().as_secs_f64(), unix_ms: unix_ms() }
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, ctx: Option<&egui::Context>) {
+        for effect in effects {
+            match (effect, ctx) {
+                (Effect::Copy(text), Some(ctx)) => ctx.copy_text(text),
+                (Effect::Quit, Some(ctx)) => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+                (effect, _) => {
+                    if let Some(runtime) = &mut self.runtime {
+                        runtime.run(effect);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what has happened, for a bounded time; says whether anything waits still.
+    fn drain(&mut self, ctx: &egui::Context) -> bool {
+        let started = Instant::now();
+        let Some(inbox) = self.runtime.as_ref().map(|runtime| Arc::clone(runtime.inbox())) else { return false };
+        while let Some(inbound) = inbox.pop() {
+            let now = self.now();
+            let effects = match inbound {
+                Inbound::Event(event) => {
+                    self.learn_from(&event, now);
+                    if let Some(driver) = &mut self.driver {
+                        driver.on_event(&event, now.secs);
+                    }
+                    update::on_event(&mut self.state, event, now)
+                }
+                Inbound::Maker(event) => {
+                    if let Some(runtime) = &mut self.runtime {
+                        runtime.on_maker_event(&event);
+                    }
+                    update::on_maker_event(&mut self.state, event, now)
+                }
+                Inbound::Answer(answer) => update::on_answer(&mut self.state, answer, now),
+                Inbound::Action(action) => update::on_action(&mut self.state, action, now),
+                Inbound::PlotsPng(path) => {
+                    self.plots_png = Some(path);
+                    ctx.request_repaint();
+                    Vec::new()
+                }
+            };
+            self.carry_out(effects, Some(ctx));
+            if started.elapsed() > DRAIN {
+                return !inbox.is_empty();
+            }
+        }
+        false
+    }
+
+    fn learn_from(&mut self, event: &Event, now: Now) {
+        if let Event::Sample { sample } = event {
+            let frames = self.pacing.frames() - self.learn.frames;
+            if self.state.is_busy() {
+                self.pacing.learn(frames, now.secs - self.learn.at, f64::from(sample.window_cpu_percent));
+            }
+            self.learn = Learn { frames: self.pacing.frames(), at: now.secs };
+        }
+    }
+
+    fn apply_look(&mut self, ctx: &egui::Context) {
+        let wanted = (self.state.settings.theme, self.state.settings.zoom);
+        if self.look == Some(wanted) {
+            return;
+        }
+        theme::apply(ctx, wanted.0);
+        ctx.set_zoom_factor(wanted.1);
+        self.look = Some(wanted);
+    }
+
+    fn take_input(&mut self, ctx: &egui::Context) {
+        let dropped: Vec<PathBuf> = ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
+        if let Some(path) = dropped.into_iter().next() {
+            self.actions.push(Action::OpenModel(path));
+        }
+        let viewport = ctx.input(|input| input.viewport().clone());
+        let size = ctx.content_rect().size() * ctx.zoom_factor();
+        let corner = viewport.outer_rect.map(|rect| rect.min * ctx.zoom_factor());
+        let place = WindowPlace {
+            width: size.x.round(),
+            height: size.y.round(),
+            x: corner.map(|corner| corner.x.round()),
+            y: corner.map(|corner| corner.y.round()),
+            maximized: viewport.maximized.unwrap_or(false),
+        };
+        if size.x > 1.0 && self.state.settings.window != Some(place) {
+            self.actions.push(Action::WindowMoved(place));
+        }
+    }
+
+    fn act(&mut self, ctx: &egui::Context) {
+        for action in std::mem::take(&mut self.actions) {
+            if let Some(driver) = &mut self.driver {
+                driver.on_action(&action, self.began.elapsed().as_secs_f64());
+            }
+            // the zoom keys are egui's own: what they did is taken over
+            let now = self.now();
+            let effects = update::on_action(&mut self.state, action, now);
+            self.carry_out(effects, Some(ctx));
+            ctx.request_repaint();
+        }
+    }
+
+    /// Takes a picture of the telemetry column, when one was asked for.
+    fn picture(&mut self, ctx: &egui::Context, column: egui::Rect) {
+        let Some(path) = self.plots_png.take() else { return };
+        let Some(runtime) = &self.runtime else { return };
+        let (inbox, scale, again) = (Arc::clone(runtime.inbox()), ctx.pixels_per_point(), ctx.clone());
+        ctx.request_screenshot(move |image| {
+            let answer = match super::picture::write_png(&image.region(&column, Some(scale)), &path) {
+                Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),
+                Err(error) => Answer::Notice(Severity::Error, format!("Not saved, {error}: {}", path.display())),
+            };
+            inbox.push(Inbound::Answer(answer));
+            again.request_repaint();
+        });
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.apply_look(ctx);
+        if self.drain(ctx) {
+            ctx.request_repaint();
+        }
+        let now = self.now();
+        let (effects, next) = update::tick(&mut self.state, now);
+        self.carry_out(effects, Some(ctx));
+        if let Some(seconds) = next {
+            ctx.request_repaint_after(Duration::from_secs_f64(seconds.clamp(0.0, 60.0)));
+        }
+        if let Some(mut driver) = self.driver.take() {
+            if let Some(action) = driver.step(&self.state, now.secs, &self.pacing, ctx) {
+                self.actions.push(action);
+            }
+            self.driver = Some(driver);
+            self.act(ctx);
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        let started = Instant::now();
+        let ctx = ui.ctx().clone();
+        self.take_input(&ctx);
+        shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut self.actions);
+        let now = self.now();
+        let column = panels::window(ui, &self.state, &mut self.views, now, &mut self.actions);
+        self.picture(&ctx, column);
+        self.act(&ctx);
+        self.pacing.frame();
+        if let Some(driver) = &mut self.driver {
+            let painted = frame.info().cpu_usage.map_or_else(|| started.elapsed(), Duration::from_secs_f32);
+            driver.on_frame(painted, self.began.elapsed());
+        }
+        // egui's own zoom keys change the factor: keep what they did
+        let zoom = ctx.zoom_factor();
+        if self.look.is_some_and(|(_, known)| (known - zoom).abs() > 0.001) {
+            self.look = Some((self.state.settings.theme, zoom));
+            self.actions.push(Action::SetZoom(zoom));
+        }
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        let effects = update::on_exit(&mut self.state);
+        self.carry_out(effects, None);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.finish();
+        }
+    }
+}
+
+fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
+}
+
+/// What the store has to say at start, as notices.
+pub(super) fn say(state: &mut AppState, notices: impl IntoIterator<Item = String>) {
+    for text in notices {
+        state.notices.push(app::Severity::Warn, text, Vec::new(), None, 0.0);
+    }
+}
+
+pub(super) fn wake(ctx: &egui::Context, pacing: &Arc<Pacing>) -> Wake {
+    Wake::new(ctx.clone(), Arc::clone(pacing))
+}

@@ -1,0 +1,320 @@
+//! Carries out what `app::update` wants done: engines, the store, the disk, dialogs. Nothing here blocks a frame.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::inbox::{Inbound, Inbox};
+use super::pacing::Pacing;
+use crate::app::{Action, Answer, Effect, Inspection, Severity, visibly_differs};
+use crate::engine::{Engine, Place};
+use crate::library::{self, MachineMemory, ScanCache};
+use crate::protocol::{Command, Design, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
+use crate::store::{Recorder, Reply, Request, SettingsFile, Store, Writer};
+
+/// Work for the thread that reads the disk.
+enum Chore {
+    Scan(Vec<PathBuf>),
+    Inspect(Box<Design>, u64),
+    Write(PathBuf, String),
+}
+
+/// What the window needs to be told while it is not looking: it paints again when asked through here.
+#[derive(Clone)]
+pub struct Wake {
+    ctx: egui::Context,
+    pacing: Arc<Pacing>,
+}
+
+impl Wake {
+    /// A waker of this window.
+    pub fn new(ctx: egui::Context, pacing: Arc<Pacing>) -> Self {
+        Self { ctx, pacing }
+    }
+
+    /// As soon as possible.
+    fn now(&self) {
+        self.ctx.request_repaint();
+    }
+
+    /// With the next frame that is due while something streams.
+    fn soon(&self) {
+        self.ctx.request_repaint_after(self.pacing.interval());
+    }
+}
+
+/// Everything outside the UI thread.
+pub struct Runtime {
+    engine: Engine,
+    maker: Option<(JobId, Engine)>,
+    maker_place: Place,
+    writer: Writer,
+    inbox: Arc<Inbox>,
+    wake: Wake,
+    chores: Sender<Chore>,
+    models_dir: PathBuf,
+}
+
+impl Runtime {
+    /// Starts the engine, the store's writer and the worker threads.
+    ///
+    /// # Errors
+    /// When a thread cannot be started. A missing or broken engine is not an error here: it arrives as `Died`.
+    pub fn start(place: Place, store: Store, settings: SettingsFile, models_dir: PathBuf, wake: Wake) -> Result<Self, EngineError> {
+        let inbox = Arc::new(Inbox::default());
+        let writer = {
+            let (inbox, wake) = (Arc::clone(&inbox), wake.clone());
+            Writer::spawn_with_settings(store, settings, move |reply| {
+                if let Some(answer) = answer_of(reply) {
+                    inbox.push(Inbound::Answer(answer));
+                    wake.now();
+                }
+            })
+            .map_err(|error| EngineError::new(ErrorKind::Engine, format!("A thread could not be started: {error}")))?
+        };
+        let recorder = writer.recorder();
+        let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
+        spawn_pump(engine.events().clone(), Some(recorder), Arc::clone(&inbox), wake.clone())?;
+        let (chores, work) = bounded(64);
+        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
+        Ok(Self { engine, maker: None, maker_place: place, writer, inbox, wake, chores, models_dir })
+    }
+
+    /// What has happened.
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// The engine's process, if it has one.
+    pub fn engine_pid(&self) -> Option<u32> {
+        self.engine.pid()
+    }
+
+    /// The folder that new rungs go to.
+    pub fn models_dir(&self) -> &Path {
+        &self.models_dir
+    }
+
+    /// Carries an effect out. Those that need the window itself (clipboard, quitting, pictures) are the window's.
+    pub fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(command) => self.send(command),
+            Effect::RestartEngine => self.engine.restart(),
+            Effect::Make(job, request) => self.make(job, request),
+            Effect::StopMaking(job) => {
+                if let Some((_, engine)) = self.maker.as_ref().filter(|(running, _)| *running == job) {
+                    self.report(engine.send(Command::Cancel { job }));
+                }
+            }
+            Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
+            Effect::BeginReply(job, message) => self.writer.send(Request::BeginReply { job, message }),
+            Effect::ReadChat(id) => self.writer.send(Request::Open(id)),
+            Effect::Search(text) => self.writer.send(Request::Search { text }),
+            Effect::SaveSettings(settings) => self.writer.send(Request::SaveSettings(settings)),
+            Effect::Scan(folders) => self.chore(Chore::Scan(folders)),
+            Effect::Inspect { design, freed } => self.chore(Chore::Inspect(design, freed)),
+            Effect::PickModel => self.dialog("model-dialog", |dialog| {
+                let file = dialog.set_title("Open a model").add_filter("GGUF", &["gguf"]).add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Action(Action::OpenModel(file)))
+            }),
+            Effect::PickFolder => self.dialog("folder-dialog", |dialog| {
+                let folder = dialog.set_title("Add a model folder").pick_folder()?;
+                Some(Inbound::Action(Action::AddFolder(folder)))
+            }),
+            Effect::SaveText { name, text } => {
+                let chores = self.chores.clone();
+                self.dialog("save-dialog", move |dialog| {
+                    let path = dialog.set_file_name(name).save_file()?;
+                    chores.send(Chore::Write(path, text)).ok()?;
+                    None
+                });
+            }
+            Effect::SavePlotsPng => self.dialog("save-dialog", |dialog| {
+                dialog.set_file_name("inferscope-telemetry.png").add_filter("PNG", &["png"]).save_file().map(Inbound::PlotsPng)
+            }),
+            // carried out by the window
+            Effect::Copy(_) | Effect::Quit => {}
+        }
+    }
+
+    /// Waits until everything that was to be saved is on disk, for a bounded time.
+    pub fn finish(self) {
+        self.writer.close();
+    }
+
+    fn send(&self, command: Command) {
+        let job = command.job();
+        if let Err(error) = self.engine.send(command) {
+            match job {
+                Some(job) => self.inbox.push(Inbound::Event(Event::Failed { job, error })),
+                None => self.inbox.push(Inbound::Answer(Answer::Notice(Severity::Error, error.to_string()))),
+            }
+        }
+    }
+
+    fn report(&self, result: Result<(), EngineError>) {
+        if let Err(error) = result {
+            self.inbox.push(Inbound::Answer(Answer::Notice(Severity::Error, error.to_string())));
+        }
+    }
+
+    /// A rung is made in an engine of its own: chatting goes on, and ending it hurts nobody.
+    fn make(&mut self, job: JobId, request: QuantizeRequest) {
+        let started = Engine::spawn(self.maker_place.clone(), Arc::new(|| {})).and_then(|engine| {
+            spawn_pump(engine.events().clone(), None, Arc::clone(&self.inbox), self.wake.clone())?;
+            engine.send(Command::Quantize { job, request })?;
+            Ok(engine)
+        });
+        match started {
+            Ok(engine) => self.maker = Some((job, engine)),
+            Err(error) => self.inbox.push(Inbound::Maker(Event::Failed { job, error })),
+        }
+    }
+
+    /// Lets the maker's process go once its job has ended.
+    pub fn on_maker_event(&mut self, event: &Event) {
+        let ended = match event {
+            Event::Died { .. } => true,
+            other => other.ends().is_some_and(|job| self.maker.as_ref().is_some_and(|(running, _)| *running == job)),
+        };
+        if ended && let Some((_, engine)) = self.maker.take() {
+            // ending a process can take a moment: not on this thread
+            thread::Builder::new().name("maker-end".into()).spawn(move || drop(engine)).ok();
+        }
+    }
+
+    fn chore(&self, chore: Chore) {
+        if self.chores.try_send(chore).is_err() {
+            let text = "The disk is busy with earlier requests, try again in a moment";
+            self.inbox.push(Inbound::Answer(Answer::Notice(Severity::Warn, text.into())));
+        }
+    }
+
+    /// The system's dialog on a thread of its own, where the system allows that; macOS wants the main thread.
+    fn dialog(&self, name: &str, ask: impl FnOnce(rfd::FileDialog) -> Option<Inbound> + Send + 'static) {
+        let (inbox, wake) = (Arc::clone(&self.inbox), self.wake.clone());
+        let run = move || {
+            if let Some(inbound) = ask(rfd::FileDialog::new()) {
+                inbox.push(inbound);
+            }
+            wake.now();
+        };
+        if cfg!(target_os = "macos") {
+            run();
+        } else if let Err(error) = thread::Builder::new().name(name.into()).spawn(run) {
+            self.inbox.push(Inbound::Answer(Answer::Notice(Severity::Error, format!("The dialog could not be opened: {error}"))));
+        }
+    }
+}
+
+fn answer_of(reply: Reply) -> Option<Answer> {
+    Some(match reply {
+        Reply::Saved { seq } => Answer::Saved(seq),
+        Reply::Unsaved { seq, error } => Answer::Unsaved(seq, EngineError::new(ErrorKind::Disk, error.to_string())),
+        Reply::Messages(chat, messages) => Answer::Messages(chat, messages),
+        Reply::Found { text, chats } => Answer::Found(text, chats),
+        Reply::Notice(notice) => Answer::Notice(Severity::Warn, notice.to_string()),
+        Reply::Health(error) => Answer::Health(error.map(|error| EngineError::new(ErrorKind::Disk, error.to_string()))),
+    })
+}
+
+/// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
+fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
+    let is_maker = recorder.is_none();
+    let run = move || {
+        let mut shown: Option<Sample> = None;
+        let mut last_text_job = None;
+        for event in events {
+            if let Some(recorder) = &recorder {
+                recorder.event(&event);
+            }
+            let urgency = match &event {
+                Event::Tokens { job, .. } => {
+                    // the first words of a reply are waited for
+                    let is_first = last_text_job.replace(*job) != Some(*job);
+                    if is_first { Urgency::Now } else { Urgency::Soon }
+                }
+                Event::Progress { .. } => Urgency::Soon,
+                Event::Log { .. } => Urgency::None,
+                Event::Sample { sample } => {
+                    let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
+                    if differs {
+                        shown = Some(*sample);
+                    }
+                    if differs { Urgency::Soon } else { Urgency::None }
+                }
+                _ => Urgency::Now,
+            };
+            if is_maker && matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. }) {
+                continue;
+            }
+            inbox.push(if is_maker { Inbound::Maker(event) } else { Inbound::Event(event) });
+            match urgency {
+                Urgency::Now => wake.now(),
+                Urgency::Soon => wake.soon(),
+                Urgency::None => {}
+            }
+        }
+    };
+    spawn_named(if is_maker { "maker-events" } else { "engine-events" }, run)
+}
+
+enum Urgency {
+    Now,
+    Soon,
+    None,
+}
+
+fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir: PathBuf) -> Result<(), EngineError> {
+    spawn_named("disk-reader", move || {
+        let mut cache = ScanCache::default();
+        for chore in work {
+            let answer = match chore {
+                Chore::Scan(folders) => {
+                    let mut dirs = library::default_dirs(&models_dir);
+                    dirs.extend(folders);
+                    Answer::Scanned(Box::new(library::scan(&dirs, &mut cache)))
+                }
+                Chore::Inspect(design, freed) => {
+                    let result = Box::new(inspect(&design, freed, &models_dir, &mut cache));
+                    Answer::Inspected { design, result }
+                }
+                Chore::Write(path, text) => match std::fs::write(&path, text) {
+                    Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),
+                    Err(error) => Answer::Notice(Severity::Error, format!("Not saved, {error}: {}", path.display())),
+                },
+            };
+            inbox.push(Inbound::Answer(answer));
+            wake.now();
+        }
+    })
+}
+
+/// Reads a header and predicts what its design takes.
+fn inspect(design: &Design, freed: u64, models_dir: &Path, cache: &mut ScanCache) -> Result<Inspection, EngineError> {
+    let header = library::read_header(&design.model)?;
+    let machine = MachineMemory::read();
+    let estimate = library::estimate(&header, design, &machine, freed);
+    let nearest = if estimate.fits {
+        None
+    } else {
+        let mut dirs = library::default_dirs(models_dir);
+        dirs.extend(design.model.parent().map(Into::into));
+        let scan = library::scan(&dirs, cache);
+        library::nearest_fit(scan.family_of(&design.model), design, &machine, freed).into_iter().next()
+    };
+    let n_ctx = if design.n_ctx == 0 { library::default_n_ctx(header.info().n_ctx_train) } else { design.n_ctx };
+    // half the context stands for a typical depth; the figure shown is labelled an estimate
+    let bytes_per_token = library::bytes_read_per_token(&header, u64::from(n_ctx) / 8, design);
+    Ok(Inspection { info: header.info(), estimate, nearest, bytes_per_token })
+}
+
+fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map(|_| ())
+        .map_err(|error| EngineError::new(ErrorKind::Engine, format!("A thread could not be started: {error}")))
+}

@@ -1,0 +1,44 @@
+//! Controls and readings of the look, as plain functions and structs over `&mut Ui`: no state of the application, no channels.
+//!
+//! Every interactive one has an accessible name, takes keyboard focus and shows it with [`focus_ring`].
+
+mod buttons;
+mod chrome;
+mod code_block;
+mod error_card;
+mod fields;
+pub mod gallery;
+mod glyph;
+mod memory_bar;
+mod meter;
+mod notice;
+mod progress;
+mod rich_text;
+mod rung_key;
+mod segmented;
+mod series_plot;
+mod sparkline;
+mod stat;
+mod text;
+mod toggle;
+mod virtual_list;
+
+pub use buttons::{ActionButton, IconButton, danger_button, ghost_button, icon_button, nav_item, primary_button, secondary_button};
+pub use chrome::{card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight};
+pub use code_block::code_block;
+pub use error_card::{ErrorCard, ErrorCardResponse};
+pub use fields::{choice_row, number_row, search_field, setting_row, text_row, toggle_row};
+pub use glyph::{Icon, paint_icon};
+pub use memory_bar::{MemoryBar, Segment};
+pub use meter::{ContextMeter, MeterPart};
+pub use notice::{Level, Notice, NoticeResponse, toast_area};
+pub use progress::{Progress, ProgressResponse};
+pub use rich_text::{RichTextResponse, Span, SpanStyle, layout_spans, rich_text};
+pub use rung_key::{RungKey, RungState};
+pub use segmented::segmented;
+pub use series_plot::{Marker, SeriesPlot, SeriesPlotResponse, decimate};
+pub use sparkline::Sparkline;
+pub use stat::{Stat, pill, section_label, shortcut_label, stat_row};
+pub use text::{Tone, body, elided, label, mono, muted, page_title, title, wrapped};
+pub use toggle::toggle;
+pub use virtual_list::{ListOutput, ListSpec, RowId, VirtualList};
