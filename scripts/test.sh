@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs every test, as continuous integration does. Sets up what is missing first. The tests bring their own display.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+
+step() {
+  local name=$1 began=$SECONDS
+  shift
+  say "== $name"
+  "$@" || die "$name failed" "Type this to run it alone:" "  $*"
+  say "== $name: $((SECONDS - began)) s"
+}
+
+need_rust
+need_packages "$build_needs" "$window_needs" "$test_needs"
+fetch_model || die "The tests need the starter model" "Put $model_name into models/ by hand, or connect to a network and run this again"
+
+# nothing may skip here for want of a model or of a renderer
+export INFERSCOPE_REQUIRE_MODEL=1 INFERSCOPE_REQUIRE_RENDER=1
+
+if cargo fmt --version >/dev/null 2>&1; then step "Format" cargo fmt --check; else say "rustfmt is not installed: format not checked"; fi
+# one profile throughout, so that llama.cpp and the libraries are compiled once
+step "Build" cargo build --locked --all-targets
+if cargo clippy --version >/dev/null 2>&1; then
+  step "Lints" cargo clippy --locked --lib --bins -- -D warnings
+  step "Lints without llama.cpp" cargo clippy --locked --lib --bins --no-default-features -- -D warnings
+else
+  say "clippy is not installed: lints not checked"
+fi
+# one test at a time: each engine brings as many threads as there are cores, and two of them at once slow each other tenfold
+step "Tests" env RUST_TEST_THREADS=1 cargo test --locked
+say "All tests passed in $((SECONDS / 60)) min $((SECONDS % 60)) s"
