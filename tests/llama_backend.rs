@@ -4,6 +4,8 @@
 //! is set.
 #![cfg(feature = "llama")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -184,6 +186,9 @@ fn a_cancelled_or_failed_load_keeps_the_model_before() {
             assert_eq!(error.message, "Architecture quuxx is not supported by this engine (llama.cpp b11434)");
         }
     }
+    let endless = Design { n_ctx: 2_000_000_000, ..design.clone() };
+    let error = bed.backend.load(&LoadRequest { design: endless, keep_warm_bytes: 0 }, &job().0).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::OutOfMemory, "{error:?}");
     let off = Design { type_v: CacheType::Q8_0, flash_attention: FlashAttention::Off, ..design };
     let error = bed.backend.load(&LoadRequest { design: off, keep_warm_bytes: 0 }, &job().0).unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidRequest, "{error:?}");
@@ -442,6 +447,66 @@ fn rungs_are_made_kept_warm_and_estimated() {
     }
     assert!(bed.backend.unload(None).is_empty());
     assert_eq!(bed.backend.generate(&raw("x", 1), &job().0).unwrap_err().kind, ErrorKind::InvalidRequest);
+}
+
+#[test]
+fn a_model_that_writes_any_byte_gives_text_until_its_context_is_full() {
+    let Some(mut bed) = bed() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tiny.gguf");
+    support::gguf::Tiny { printable: false, chat_template: None, ..Default::default() }.write(&path);
+    let report = bed.load(Design { n_ctx: 300, ..Design::for_model(&path) });
+    let template = report.effective.settings.iter().find(|s| s.name == "chat_template").unwrap();
+    assert_eq!(template.effective, "ChatML");
+    let mut request = chat(vec![say(Role::User, "x".repeat(50))], 0);
+    request.sampler.temperature = Some(2.0);
+    request.sampler.min_p = Some(0.0);
+    request.sampler.top_k = Some(0);
+    request.sampler.seed = Some(3);
+    let (stats, heard) = bed.ask(&request);
+    assert_eq!((stats.stop, stats.kv_used), (StopReason::ContextFull, 512), "n_ctx is rounded up to 512");
+    assert_eq!(stats.prompt_tokens + stats.predicted_tokens, 513, "the last token is not computed any more");
+    assert!(heard.text().chars().count() > 200);
+    // A run that no tokenizer's regular expression should see whole, and a paste that fits nowhere.
+    let rendered = bed.backend.render(&Prompt::Raw { text: "A".repeat(2 << 20) }, &job().0).unwrap();
+    assert!(rendered.n_tokens > 100_000);
+}
+
+#[test]
+fn an_importance_matrix_makes_the_smallest_rungs_possible() {
+    use support::gguf::{Gguf, Kv, Tiny, Ty};
+    let Some(mut bed) = bed() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (source, matrix) = (dir.path().join("tiny.gguf"), dir.path().join("matrix.gguf"));
+    let tiny = Tiny { n_embd: 256, n_ff: 256, ..Default::default() }.gguf();
+    let mut file = Gguf::default();
+    file.set("general.type", Kv::Str("imatrix".into()));
+    for tensor in &tiny.tensors {
+        let name = String::from_utf8(tensor.name.clone()).unwrap();
+        let columns = tensor.dims[0];
+        file.tensor(&format!("{name}.in_sum2"), &[columns, 1], Ty::F32, &vec![8.0; columns as usize]);
+        file.tensor(&format!("{name}.counts"), &[1, 1], Ty::F32, &[4.0]);
+    }
+    tiny.write(&source);
+    file.write(&matrix);
+    let mut request = QuantizeRequest {
+        source,
+        target: dir.path().join("m.IQ2_XXS.gguf"),
+        file_type: "IQ2_XXS".into(),
+        imatrix: None,
+        prune_layers: Vec::new(),
+        threads: 0,
+    };
+    let error = bed.backend.quantize(&request, &job().0).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidRequest, "{error:?}");
+    request.imatrix = Some(request.source.clone());
+    let error = bed.backend.quantize(&request, &job().0).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidFile, "{error:?}");
+    request.imatrix = Some(matrix);
+    let made = bed.backend.quantize(&request, &job().0).unwrap();
+    assert!(made.bpw < 8.0, "{made:?}");
+    assert_eq!(bed.load(Design::for_model(&made.path)).info.quant, "IQ2_XXS");
+    assert_eq!(bed.ask(&raw("Once", 3)).0.predicted_tokens, 3);
 }
 
 #[test]

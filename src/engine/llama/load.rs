@@ -7,6 +7,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use llama_cpp_2::LlamaBackendDeviceType::Gpu;
 use llama_cpp_sys_2 as sys;
 
 use super::BUILD;
@@ -15,7 +16,7 @@ use super::logs::Capture;
 use super::memory;
 use super::model::{Loading, Model, Stamp};
 use crate::engine::backend::Job;
-use crate::library;
+use crate::library::{self, Header};
 use crate::protocol::{Design, Effective, EngineError, ErrorKind, FlashAttention, LogLevel, ModelInfo, Setting, Stage};
 
 /// Context of a design that leaves it open, unless the model was trained for less.
@@ -61,6 +62,9 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
     let header = library::read_model(path)?;
     let stamp = Stamp::of(path).ok_or_else(|| EngineError::new(ErrorKind::FileMissing, "The model file went away").path(path))?;
     let name = c_path(path)?;
+    if !dry {
+        check_memory(&header, design)?;
+    }
     let mut progress = Progress { job, last: u64::MAX };
     // SAFETY: a plain getter of defaults.
     let mut params = unsafe { sys::llama_model_default_params() };
@@ -82,7 +86,7 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
         return Err(explain(&capture.tail(LogLevel::Warn, 12), path));
     };
     // SAFETY: freshly loaded, owned by nobody else.
-    let mut model = unsafe { Model::from_raw(raw, header.info(), stamp) };
+    let mut model = unsafe { Model::from_raw(raw, header, stamp) };
     let lines = capture.since(mark);
     model.weights = memory::from_lines(&lines).weights;
     model.loading = Loading {
@@ -98,6 +102,30 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
         .path(path));
     }
     Ok(model)
+}
+
+/// Refuses what could never fit: the system would grant the allocation and then end the process when it is used. What might fit once other
+/// programs give way is left to the caller's judgement, and a mapped file does not count, because it can stay on disk.
+///
+/// # Errors
+/// `OutOfMemory` when cache, scratch and unmapped weights need more than this machine has.
+pub(super) fn check_memory(header: &Header, design: &Design) -> Result<(), EngineError> {
+    let need = library::estimate::memory_use(header, design);
+    let weights = if design.mmap && !design.mlock { 0 } else { need.weights };
+    let total = library::MachineMemory::read().total;
+    let bytes = need.kv.saturating_add(need.compute).saturating_add(weights);
+    // With a GPU the cache may lie elsewhere.
+    let elsewhere = llama_cpp_2::list_llama_ggml_backend_devices().iter().any(|device| device.device_type == Gpu);
+    if total == 0 || elsewhere || bytes <= total {
+        return Ok(());
+    }
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    Err(EngineError::new(
+        ErrorKind::OutOfMemory,
+        format!("This design needs about {} of memory besides the file, and the machine has {}", gib(bytes), gib(total)),
+    )
+    .hint("Choose a smaller context or quantization level")
+    .path(&header.path))
 }
 
 /// A path as llama.cpp wants it.
@@ -212,6 +240,9 @@ pub(super) fn effective(design: &Design, ctx: &Ctx, loading: &Loading, lines: &[
         Some(line) => setting("mlock", "true", "false", format!("the system refused: {line}")),
         None => same("mlock", &design.mlock.to_string()),
     });
+    if ctx.model().template.is_none() {
+        settings.push(setting("chat_template", "of the file", "ChatML", "the file carries none"));
+    }
     Effective { n_ctx: ctx.n_ctx(), n_batch: ctx.n_batch(), n_ubatch: ctx.n_ubatch(), threads, threads_batch, settings }
 }
 

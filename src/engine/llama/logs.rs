@@ -23,7 +23,7 @@ type Observer<'a> = dyn FnMut(LogLevel, &str) + 'a;
 
 /// No line is longer; the rest is cut. A hostile file can put megabytes into a metadata value that llama.cpp prints.
 const MAX_LINE: usize = 4096;
-/// A capture keeps at most this many lines, the latest; debug lines, of which a load writes thousands, are not kept.
+/// A capture keeps at most this many lines, the latest.
 const MAX_LINES: usize = 4000;
 
 #[derive(Default)]
@@ -79,13 +79,11 @@ impl Scope {
         if line.trim().is_empty() || level == LogLevel::Debug {
             return;
         }
-        if level > LogLevel::Debug {
-            if self.captured.len() >= MAX_LINES {
-                self.captured.pop_front();
-            }
-            self.captured.push_back((level, line.to_owned()));
-            self.count += 1;
+        if self.captured.len() >= MAX_LINES {
+            self.captured.pop_front();
         }
+        self.captured.push_back((level, line.to_owned()));
+        self.count += 1;
         done.push((level, line.to_owned()));
     }
 }

@@ -171,6 +171,7 @@ impl Backend for LlamaBackend {
             Some(at) => {
                 let Some(old) = self.loaded.get(at) else { return self.report(began, false) };
                 let model = Arc::clone(old.ctx.model());
+                load::check_memory(&model.header, design)?;
                 let fresh = self.attach(&model, design, &capture)?;
                 self.loaded.remove(at);
                 fresh

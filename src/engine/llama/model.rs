@@ -10,6 +10,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 
 use super::tokens::Specials;
+use crate::library::Header;
 use crate::protocol::ModelInfo;
 
 /// What identifies the content behind a path cheaply: a file that was made anew under the same name is another file.
@@ -43,6 +44,8 @@ pub(super) struct Model {
     inner: LlamaModel,
     /// The file's facts
     pub(super) info: ModelInfo,
+    /// The file's header
+    pub(super) header: Header,
     /// The file's identity when it was loaded
     pub(super) stamp: Stamp,
     /// Bytes of weights, from the log of the load
@@ -56,16 +59,25 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Takes ownership of a freshly loaded model; `info` is what its header says.
+    /// Takes ownership of a freshly loaded model with the header of its file.
     ///
     /// # Safety
     /// `raw` must come from `llama_model_load_from_file` and must not be used or freed by anyone else.
-    pub(super) unsafe fn from_raw(raw: NonNull<sys::llama_model>, info: ModelInfo, stamp: Stamp) -> Self {
+    pub(super) unsafe fn from_raw(raw: NonNull<sys::llama_model>, header: Header, stamp: Stamp) -> Self {
         const _: () = assert!(size_of::<LlamaModel>() == size_of::<NonNull<sys::llama_model>>());
         // SAFETY: `LlamaModel` is `repr(transparent)` over a non-null `llama_model` pointer (llama-cpp-2 0.1.160, model.rs and ptr.rs;
         // the version is pinned exactly), and its drop frees the model, which the caller hands over.
         let inner = unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw) };
-        let mut model = Self { inner, info, stamp, weights: 0, loading: Loading::default(), specials: Specials::default(), template: None };
+        let mut model = Self {
+            inner,
+            info: header.info(),
+            header,
+            stamp,
+            weights: 0,
+            loading: Loading::default(),
+            specials: Specials::default(),
+            template: None,
+        };
         model.template = model.chat_template();
         model.specials = Specials::of(&model);
         model

@@ -13,6 +13,9 @@ use super::model::Model;
 const WHOLE: usize = 32 << 10;
 /// Size of such a piece, bytes.
 const PIECE: usize = 16 << 10;
+/// A run of this many bytes without a change between white space and other characters is cut, too: `std::regex`, which llama.cpp uses for
+/// many vocabularies, goes one call deeper for every character of a match and would run out of stack.
+const RUN: usize = 2 << 10;
 
 /// The texts that would become control tokens if they were parsed as such.
 #[derive(Default)]
@@ -225,17 +228,32 @@ fn pieces(text: &str) -> Vec<&str> {
     let mut out = Vec::new();
     let mut rest = text;
     if text.len() <= WHOLE {
-        return vec![text];
+        return runs(text);
     }
     while rest.len() > PIECE {
         let cut = cut_at(rest);
         let Some((head, tail)) = rest.split_at_checked(cut).filter(|(head, _)| !head.is_empty()) else { break };
-        out.push(head);
+        out.extend(runs(head));
         rest = tail;
     }
-    if !rest.is_empty() {
-        out.push(rest);
+    out.extend(runs(rest));
+    out
+}
+
+/// Cuts runs that are too long.
+fn runs(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let (mut begin, mut run, mut was_white) = (0, 0, None);
+    for (at, c) in text.char_indices() {
+        let white = c.is_whitespace();
+        if was_white != Some(white) {
+            (run, was_white) = (at, Some(white));
+        } else if at - run >= RUN {
+            out.extend(text.get(begin..at));
+            (begin, run) = (at, at);
+        }
     }
+    out.extend(text.get(begin..).filter(|rest| !rest.is_empty()));
     out
 }
 
@@ -271,6 +289,15 @@ mod tests {
         let parts = pieces(&text);
         assert_eq!(parts.concat(), text);
         assert!(parts.iter().all(|part| part.len() <= PIECE));
+    }
+
+    #[test]
+    fn runs_without_an_end_are_cut() {
+        let text = format!("a word {} and {} end", "x".repeat(5000), "\n".repeat(3000));
+        let parts = pieces(&text);
+        assert_eq!(parts.concat(), text);
+        assert_eq!(parts.len(), 4);
+        assert_eq!(pieces(&"word ".repeat(4000)).len(), 1);
     }
 
     #[test]
