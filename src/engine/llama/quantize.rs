@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use llama_cpp_sys_2 as sys;
 
@@ -14,11 +16,14 @@ use super::logs::{self, Capture, Sink};
 use crate::engine::backend::{Job, Made};
 use crate::library::gguf::{TensorInfo, Value};
 use crate::library::partial::{free_bytes, is_same_file, partial_path};
+use crate::library::recipe::forecast;
 use crate::library::{Header, read_header, read_model};
 use crate::protocol::{EngineError, ErrorKind, FileType, LogLevel, QuantizeRequest, Stage};
 
 /// Memory the quantizer may hold rows in, bytes; llama.cpp's own default is 8 GiB.
 const ROW_BUFFER: usize = 1 << 30;
+/// How often what was written so far is sent to the disk.
+const FLUSH_EVERY: Duration = Duration::from_millis(150);
 /// Kept free on the disk beyond the file itself.
 const DISK_MARGIN: u64 = 64 << 20;
 
@@ -32,17 +37,20 @@ pub(super) fn quantize(request: &QuantizeRequest, sink: &Sink, job: &Job) -> Res
         refuse(format!("{} is not a file type llama.cpp can write", request.file_type), "Choose one of the offered levels")
     })?;
     // In safe Rust and within budgets, before llama.cpp sees a byte of it.
-    read_model(&request.source)?;
+    let header = read_model(&request.source)?;
     check_target(request)?;
     if kind.needs_imatrix && request.imatrix.is_none() {
         return Err(refuse(format!("{} needs an importance matrix to be of any use", kind.name), "Give one, or choose a larger level"));
     }
     let imatrix = request.imatrix.as_deref().map(Imatrix::read).transpose()?;
-    check_pruning(request)?;
+    check_pruning(request, &header)?;
     let temporary = Temporary { path: partial_path(&request.target), keep: false };
     let call = Call { request, kind, imatrix: imatrix.as_ref(), target: &temporary.path };
 
-    let planned = call.plan(sink)?;
+    let planned = match forecast(&header, kind) {
+        Some(forecast) => forecast.bytes,
+        None => call.plan(sink)?,
+    };
     check_disk(&request.target, planned)?;
     job.check()?;
     let fallbacks = call.run(sink, job)?;
@@ -112,7 +120,7 @@ fn check_target(request: &QuantizeRequest) -> Result<(), EngineError> {
 }
 
 /// llama.cpp rewrites the block count but not the metadata that has an entry per block: such a model would not load again.
-fn check_pruning(request: &QuantizeRequest) -> Result<(), EngineError> {
+fn check_pruning(request: &QuantizeRequest, header: &Header) -> Result<(), EngineError> {
     let layers = &request.prune_layers;
     if layers.is_empty() {
         return Ok(());
@@ -120,7 +128,6 @@ fn check_pruning(request: &QuantizeRequest) -> Result<(), EngineError> {
     if !layers.is_sorted_by(|a, b| a < b) {
         return Err(refuse("The layers to leave out must be sorted, each named once", "Sort the list"));
     }
-    let header = read_header(&request.source)?;
     let blocks = header.n_layer();
     if layers.last().is_some_and(|last| *last >= blocks) || layers.len() >= blocks as usize {
         return Err(refuse(format!("This model has {blocks} layers, numbered from 0"), "Leave out fewer layers, and only ones it has"));
@@ -214,7 +221,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The size of the result, by a dry run.
+    /// The size of the result by a dry run, for a level whose recipe the library does not know.
     fn plan(&self, sink: &Sink) -> Result<u64, EngineError> {
         // The plan's lines are the run's lines once more, so nobody is shown them.
         let quiet: Sink = Arc::new(|_, _| {});
@@ -240,7 +247,8 @@ impl Call<'_> {
                 job.progress(Stage::Quantize, done.saturating_sub(1), total);
             }
         };
-        let (result, lines) = logs::observed(sink, &mut observer, |capture| (self.call(false, capture), capture.lines()));
+        let (result, lines) =
+            flushing(self.target, || logs::observed(sink, &mut observer, |capture| (self.call(false, capture), capture.lines())));
         result?;
         if let Some((_, total)) = lines.iter().rev().find_map(|(_, line)| step(line)) {
             job.progress(Stage::Quantize, total, total);
@@ -288,6 +296,22 @@ impl Call<'_> {
         }
         explain(lines, &self.request.source)
     }
+}
+
+/// Runs `work` while another thread keeps writing what there is of the file to the disk, so that little is left to wait for at the end.
+fn flushing<R>(path: &Path, work: impl FnOnce() -> R) -> R {
+    std::thread::scope(|scope| {
+        let (done, ended) = std::sync::mpsc::channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(FLUSH_EVERY) == Err(RecvTimeoutError::Timeout) {
+                // Not there yet, or not syncable: the last sync, which counts, reports what is wrong.
+                let _ = File::open(path).and_then(|file| file.sync_data());
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }
 
 /// `[  12/ 272] blk.0...` to (12, 272).
