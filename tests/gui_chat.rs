@@ -497,8 +497,8 @@ fn a_long_reply_streams_within_the_frame_budget() {
     times.sort();
     let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     println!("{rows} rows, {laid_out} laid out, frame median {median:?}, p99 {p99:?}, with the accessibility tree of the harness");
-    // the harness updates its tree and its output too, and other tests run beside this one: the product's own bound is 8 ms
-    assert!(p99 < Duration::from_millis(40), "median {median:?}, p99 {p99:?}");
+    // a frame here does more than the window's (the harness follows the accessibility tree), and other tests run beside it
+    assert!(median < Duration::from_millis(8) && p99 < Duration::from_millis(24), "median {median:?}, p99 {p99:?}");
 }
 
 #[test]

@@ -263,9 +263,11 @@ fn overflow(ui: &mut Ui, error: &EngineError, view: &mut DialogsView, actions: &
 fn keys(ui: &mut Ui, height: f32, actions: &mut Vec<Action>) {
     head(ui, "Keys", actions);
     ScrollArea::vertical().max_height((height - 100.0).max(160.0)).auto_shrink([false, true]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.x = 28.0;
         ui.columns(2, |columns| {
             for (index, group) in shortcuts::GROUPS.iter().enumerate() {
-                let Some(ui) = columns.get_mut(index % 2) else { continue };
+                // General and Telemetry on the left, Chat and Engine on the right: about as many lines on each side
+                let Some(ui) = columns.get_mut(usize::from(matches!(index % 4, 1 | 2))) else { continue };
                 ui.spacing_mut().item_spacing.y = 2.0;
                 section_label(ui, group);
                 for (keys, words) in shortcuts::list(ui.ctx(), group) {
