@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Chats, Notices, Telemetry};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
-    Design, EngineError, EngineFacts, JobId, LoadReport, Message, Overflow, QuantizeRequest, Rendered, Resident, SamplingDefaults,
+    Design, EngineError, EngineFacts, JobId, LoadReport, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
 };
 use crate::store::{ChatId, MessageId, Settings};
 
@@ -105,6 +105,26 @@ pub struct Generating {
     pub then_load: Option<Box<Design>>,
     /// Waiting for the question to be safe on disk
     pub waiting_for_save: Option<u64>,
+}
+
+impl Generating {
+    /// A reply that was just asked for, at `since` seconds; `waiting_for_save` names the save that the engine's command waits for.
+    pub(super) fn new(job: JobId, chat: ChatId, message: MessageId, text: String, since: f64, waiting_for_save: Option<u64>) -> Self {
+        Self {
+            job,
+            chat,
+            message,
+            text,
+            prefill: None,
+            tokens: 0,
+            last: 0.0,
+            first: None,
+            since,
+            stopping: None,
+            then_load: None,
+            waiting_for_save,
+        }
+    }
 }
 
 /// What the engine is doing for the user.
@@ -319,7 +339,7 @@ pub struct Internal {
     /// Whether settings have changed and when
     pub(super) settings_changed: Option<f64>,
     /// What the last request was, for asking again with another overflow policy
-    pub(super) last_request: Option<(MessageId, Vec<Message>)>,
+    pub(super) last_request: Option<(MessageId, Prompt)>,
     /// A load that waits for the running one to end: design, when it was asked for, a reply to go on with
     pub(super) queued_load: Option<(Design, f64, Option<MessageId>)>,
     /// What the load that did not fit was for

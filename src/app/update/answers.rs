@@ -7,7 +7,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
     match answer {
         Answer::Saved(seq) => {
             state.unsaved = None;
-            generate::on_saved(state, seq, effects);
+            generate::on_saved(state, seq, now, effects);
         }
         Answer::Unsaved(seq, error) => {
             if state.unsaved.is_none() {
@@ -15,7 +15,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             }
             state.unsaved = Some(error);
             // the question stays in memory and is tried again: the reply need not wait for the disk
-            generate::on_saved(state, seq, effects);
+            generate::on_saved(state, seq, now, effects);
         }
         Answer::Messages(id, messages) => chat::on_messages(state, id, messages, effects),
         Answer::Found(text, chats) => {

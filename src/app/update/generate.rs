@@ -115,29 +115,17 @@ fn begin(
     ops.extend(asked.map(Op::PutMessage));
     ops.push(Op::PutMessage(reply));
     let seq = chat::save(state, ops, effects);
-    state.internal.last_request = Some((message, messages));
+    let mode = state.chats.get(chat_id).map(|chat| chat.mode).unwrap_or_default();
+    state.internal.last_request = Some((message, prompt(mode, messages)));
     if let Some(probe) = state.internal.probing.take() {
         effects.push(Effect::Send(Command::Cancel { job: probe }));
     }
     let job = state.job();
-    state.activity = Activity::Generating(Generating {
-        job,
-        chat: chat_id,
-        message,
-        text,
-        prefill: None,
-        tokens: 0,
-        last: 0.0,
-        first: None,
-        since: now.secs,
-        stopping: None,
-        then_load: None,
-        waiting_for_save: Some(seq),
-    });
+    state.activity = Activity::Generating(Generating::new(job, chat_id, message, text, now.secs, Some(seq)));
 }
 
 /// The question is safe: ask the engine.
-pub(super) fn on_saved(state: &mut AppState, seq: u64, effects: &mut Vec<Effect>) {
+pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut Vec<Effect>) {
     let overflow = state.settings.overflow;
     let Activity::Generating(generating) = &mut state.activity else { return };
     if generating.waiting_for_save != Some(seq) {
@@ -145,6 +133,10 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, effects: &mut Vec<Effect>
     }
     generating.waiting_for_save = None;
     let (job, message) = (generating.job, generating.message);
+    if generating.stopping.is_some() {
+        // the engine has never heard of this reply, so nobody else would end it
+        return on_failed(state, job, EngineError::cancelled(), now, effects);
+    }
     effects.push(Effect::BeginReply(job, message));
     if let Some(request) = request(state, message, overflow) {
         effects.push(Effect::Send(Command::Generate { job, request }));
@@ -153,10 +145,9 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, effects: &mut Vec<Effect>
 
 /// The request for a reply whose conversation was noted when it began.
 fn request(state: &AppState, message: MessageId, overflow: Overflow) -> Option<GenerateRequest> {
-    let (_, messages) = state.internal.last_request.as_ref().filter(|(id, _)| *id == message)?;
-    let mode = state.chats.current().map(|chat| chat.mode).unwrap_or_default();
+    let (_, prompt) = state.internal.last_request.as_ref().filter(|(id, _)| *id == message)?;
     Some(GenerateRequest {
-        prompt: prompt(mode, messages.clone()),
+        prompt: prompt.clone(),
         sampler: state.settings.sampler.clone(),
         max_tokens: state.settings.max_tokens,
         stop: state.settings.stop.clone(),
@@ -186,20 +177,7 @@ pub(super) fn resolve_overflow(state: &mut AppState, policy: Overflow, now: Now,
     let text = reply.text.clone();
     let Some(request) = request(state, message, policy) else { return };
     let job = state.job();
-    state.activity = Activity::Generating(Generating {
-        job,
-        chat,
-        message,
-        text,
-        prefill: None,
-        tokens: 0,
-        last: 0.0,
-        first: None,
-        since: now.secs,
-        stopping: None,
-        then_load: None,
-        waiting_for_save: None,
-    });
+    state.activity = Activity::Generating(Generating::new(job, chat, message, text, now.secs, None));
     effects.push(Effect::BeginReply(job, message));
     effects.push(Effect::Send(Command::Generate { job, request }));
 }
@@ -291,6 +269,8 @@ pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, c
     if generating.job == job {
         generating.prefill = Some((u64::from(cached_tokens), u64::from(prompt_tokens)));
         state.telemetry.prefilling = Some((u64::from(cached_tokens), u64::from(prompt_tokens), now.secs));
+        // the line stays at nought while nothing ran, instead of rising slowly to the new reply's first rate
+        state.telemetry.decode.push(now.secs, 0.0);
         state.telemetry.mark(now.secs, MarkerKind::Generate, "reply");
     }
 }

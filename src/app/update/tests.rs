@@ -302,3 +302,34 @@ fn two_crashes_at_start_stop_the_autoload() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Inspect { .. })));
     assert_eq!(state.notices.iter().count(), 1);
 }
+
+#[test]
+fn stop_before_the_question_is_on_disk_is_not_lost() {
+    let mut state = ready();
+    let effects = type_and_send(&mut state, "Why?");
+    on_action(&mut state, Action::Stop, now(2.0));
+    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(2.1));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Generate { .. }))), "{effects:?}");
+    assert_eq!(state.activity, Activity::None);
+}
+
+#[test]
+fn another_chat_opened_meanwhile_does_not_change_what_is_asked() {
+    let mut state = ready();
+    let effects = type_and_send(&mut state, "Why?");
+    let seq = saved(&effects);
+    on_action(&mut state, Action::NewNotebook, now(2.05));
+    let effects = on_answer(&mut state, Answer::Saved(seq), now(2.1));
+    let Some(Effect::Send(Command::Generate { request, .. })) = effects.last() else { panic!("{effects:?}") };
+    assert!(matches!(request.prompt, crate::protocol::Prompt::Chat { .. }), "{:?}", request.prompt);
+}
+
+#[test]
+fn the_decode_line_stays_down_while_nothing_runs() {
+    let mut state = ready();
+    let effects = type_and_send(&mut state, "Why?");
+    on_answer(&mut state, Answer::Saved(saved(&effects)), now(30.0));
+    let job = running(&state);
+    on_event(&mut state, Event::Started { job, prompt_tokens: 5, cached_tokens: 0, dropped: None }, now(30.0));
+    assert_eq!(state.telemetry.decode.all().last(), Some(&[30.0, 0.0]));
+}
