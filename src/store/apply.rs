@@ -68,7 +68,7 @@ fn put_chat(conn: &Connection, chat: &Chat) -> rusqlite::Result<()> {
 /// Adds or replaces a message with its whole text. A chat that is not there yet is made, so that no message is refused for the order
 /// in which things arrive.
 fn put_message(conn: &Connection, message: &ChatMessage) -> rusqlite::Result<()> {
-    let stub = Chat {
+    let bare = Chat {
         id: message.chat,
         title: String::new(),
         title_is_users: false,
@@ -82,7 +82,7 @@ fn put_message(conn: &Connection, message: &ChatMessage) -> rusqlite::Result<()>
         replies: 0,
     };
     if !conn.prepare_cached("SELECT 1 FROM chats WHERE id = ?1")?.exists([message.chat.0])? {
-        put_chat(conn, &stub)?;
+        put_chat(conn, &bare)?;
     }
     let provenance = message.provenance.as_ref().and_then(|provenance| {
         serde_json::to_string(provenance).ok().or_else(|| {
