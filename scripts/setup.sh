@@ -9,7 +9,8 @@ build_needs='
 C++ compiler        | cmd:c++                  | g++ make            | gcc-c++ make          | gcc make          | -
 make                | cmd:make                 | make                | make                  | make              | -
 CMake               | cmd:cmake                | cmake               | cmake                 | cmake             | cmake
-Clang library       | lib:libclang             | clang libclang-dev  | clang clang-devel     | clang             | -
+Clang               | cmd:clang                | clang               | clang                 | clang             | -
+Clang library       | file:/usr/lib*/libclang.so* /usr/lib/*/libclang.so* /usr/lib*/libclang-[0-9]* /usr/lib/*/libclang-[0-9]* /usr/lib/llvm*/lib/libclang.so* | libclang-dev | clang-devel | clang | -
 pkg-config          | cmd:pkg-config           | pkg-config          | pkgconf-pkg-config    | pkgconf           | pkgconf
 git                 | cmd:git                  | git ca-certificates | git ca-certificates   | git               | -
 '
