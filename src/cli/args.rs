@@ -87,6 +87,9 @@ pub enum Command {
     /// Measure prompt processing (pp) and generation (tg) as llama-bench does
     #[command(after_help = EXIT)]
     Bench(BenchArgs),
+    /// Measure what designs cost in quality against a reference: perplexity, KL divergence, same top token, greedy divergence
+    #[command(after_help = EXIT)]
+    Quality(QualityArgs),
 }
 
 /// Options of `doctor`.
@@ -284,6 +287,52 @@ pub struct BenchArgs {
     #[arg(long)]
     pub no_probe: bool,
     /// The design
+    #[command(flatten)]
+    pub design: DesignArgs,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("must be a number above 0".into()),
+    }
+}
+
+/// Options of `quality`.
+#[derive(Debug, Args)]
+pub struct QualityArgs {
+    /// Candidates: GGUF files or model names
+    #[arg(required_unless_present = "design")]
+    pub files: Vec<String>,
+    /// What is taken for right, usually F16; without it, the perplexity of each file alone
+    #[arg(long, value_name = "REF")]
+    pub reference: Option<String>,
+    /// The text, UTF-8; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub text: String,
+    /// Tokens of a chunk (llama-perplexity's -c); the second half of each chunk is scored
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub chunk: u32,
+    /// Most chunks; 0 = the whole text
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub chunks: u32,
+    /// Stop once the mean KL divergence is known this closely: half its 95 % interval over the mean, such as 0.05
+    #[arg(long, value_name = "WIDTH", value_parser = fraction)]
+    pub tight: Option<f64>,
+    /// Exit status 1 when a candidate's mean KL divergence is above this, nats
+    #[arg(long, value_name = "KLD", value_parser = fraction)]
+    pub limit_kld: Option<f64>,
+    /// Tokens of each greedy answer that is compared with the reference's; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub diverge: u32,
+    /// Hold one model in memory at a time; divergences are then estimates from the reference's 64 most probable tokens and a sample of the
+    /// rest
+    #[arg(long)]
+    pub one_at_a_time: bool,
+    /// With --json: every token's score, too
+    #[arg(long)]
+    pub tokens: bool,
+    /// The design of the candidates (the reference has the default one, with the same threads)
     #[command(flatten)]
     pub design: DesignArgs,
 }

@@ -17,6 +17,7 @@ mod interrupt;
 mod models;
 pub mod names;
 pub mod output;
+mod quality;
 mod quantize;
 pub mod session;
 pub mod short;
@@ -81,6 +82,7 @@ fn dispatch(cli: Cli, hooks: &Hooks, out: Output) -> Result<u8, CliError> {
         Command::Quantize(args) => quantize::run(&args, global, out),
         Command::Run(args) => generate::run(&args, global, out),
         Command::Bench(args) => bench::run(&args, global, out),
+        Command::Quality(args) => quality::run(&args, global, out),
     }
 }
 

@@ -23,6 +23,8 @@ const BAR: usize = 30;
 /// What stopped it; no partial file is left.
 pub fn run(args: &QuantizeArgs, global: &Global, out: Output) -> Result<u8, CliError> {
     let source = names::resolve(&args.file)?;
+    // "beside the source" must mean a folder, also for a bare file name
+    let source = std::path::absolute(&source).unwrap_or(source);
     let header = library::read_model(&source)?;
     let source_quant = header.quant();
     let lossy = FileType::by_name(&source_quant).is_none_or(|t| !t.is_lossless());
@@ -99,6 +101,11 @@ fn request(args: &QuantizeArgs, source: &Path, header: &Header) -> Result<Quanti
     let target = target(args, source, !prune_layers.is_empty());
     if library::partial::is_same_file(&target, source) {
         return Err(CliError::usage("The result would replace its source").hint("Choose another name with --out").path(target));
+    }
+    if let Some(folder) = target.parent().filter(|folder| **folder == names::models_dir() && !folder.is_dir()) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            CliError::new("disk", format!("The models folder could not be made: {error}"), super::error::USAGE).path(folder)
+        })?;
     }
     if let Some(folder) = target.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
         return Err(CliError::new("disk", "The folder for the result does not exist", super::error::USAGE).path(folder));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::protocol::{
     BenchPlan, Design, EngineError, EngineFacts, Event, GenerateRequest, GenerateStats, JobId, LoadReport, LoadRequest, MemoryUse, Prompt,
-    QuantizeRequest, Rendered, Resident, Stage,
+    QualityPlan, QuantizeRequest, Rendered, Resident, Stage,
 };
 
 /// The job a backend is working on: where to report, and whether to go on.
@@ -109,6 +109,12 @@ pub trait Backend {
     /// # Errors
     /// See [`crate::protocol::ErrorKind`]; rows already emitted stand.
     fn bench(&mut self, plan: &BenchPlan, job: &Job) -> Result<(), EngineError>;
+
+    /// Compares designs with a reference on models and contexts of their own: one `QualityLayout` event, then `QualityScores`.
+    ///
+    /// # Errors
+    /// See [`crate::protocol::ErrorKind`]; scores already emitted stand.
+    fn quality(&mut self, plan: &QualityPlan, job: &Job) -> Result<(), EngineError>;
 
     /// What a design would take, without allocating it.
     ///

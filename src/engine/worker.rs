@@ -57,6 +57,7 @@ fn perform(backend: &mut dyn Backend, id: JobId, command: Command, cancel: &Arc<
             fallbacks: made.fallbacks,
         }),
         Command::Bench { plan, .. } => backend.bench(&plan, &job).map(|()| Event::Done { job: id }),
+        Command::Quality { plan, .. } => backend.quality(&plan, &job).map(|()| Event::Done { job: id }),
         Command::Estimate { design, .. } => backend.estimate(&design, &job).map(|memory| Event::Estimated { job: id, memory }),
         Command::Probe { threads, .. } => {
             backend.probe(threads, &job).map(|(bandwidth_gb_s, threads)| Event::Probed { job: id, bandwidth_gb_s, threads })

@@ -3,10 +3,14 @@
 
 pub mod bench;
 pub mod format;
+pub mod order;
+pub mod pareto;
 pub mod plan;
+pub mod quality;
 pub mod roofline;
 pub mod series;
 pub mod stats;
+pub mod verdict;
 
 pub use bench::{BenchReport, Trust};
 pub use roofline::Roofline;

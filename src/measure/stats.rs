@@ -73,11 +73,13 @@ impl Interval {
     }
 }
 
-/// Draws for bootstrapping: SplitMix64 (Steele, Lea and Flood 2014). Seeded, so that the same samples give the same interval.
-struct Draws(u64);
+/// Draws: SplitMix64 (Steele, Lea and Flood 2014). Seeded, so that the same samples give the same interval and the same seed the same
+/// order.
+pub(super) struct Draws(pub(super) u64);
 
 impl Draws {
-    fn next(&mut self) -> u64 {
+    /// 64 random bits.
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -86,8 +88,15 @@ impl Draws {
     }
 
     /// An index below `n`, by Lemire's multiplication; the bias of 2^-64 * n is nothing here.
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+
+    /// Fisher and Yates, in Durstenfeld's form.
+    pub(super) fn shuffle<T>(&mut self, values: &mut [T]) {
+        for i in (1..values.len()).rev() {
+            values.swap(i, self.below(i + 1));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Design, SamplerOverrides};
+use super::{Design, QualityPlan, SamplerOverrides};
 
 /// Names one asked-for piece of work; every event about it carries the same number. Chosen by whoever asks, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -193,6 +193,14 @@ pub enum Command {
         #[serde(flatten)]
         plan: BenchPlan,
     },
+    /// Answered by `QualityLayout`, `QualityScores`*, then `Done` or `Failed`; what was scored before a failure stands
+    Quality {
+        /// names the work
+        job: JobId,
+        /// the plan
+        #[serde(flatten)]
+        plan: Box<QualityPlan>,
+    },
     /// What the design will take, by llama.cpp's own allocator without allocating. Answered by `Estimated` or `Failed`
     Estimate {
         /// names the work
@@ -226,6 +234,7 @@ impl Command {
             | Self::Render { job, .. }
             | Self::Quantize { job, .. }
             | Self::Bench { job, .. }
+            | Self::Quality { job, .. }
             | Self::Estimate { job, .. }
             | Self::Probe { job, .. } => Some(*job),
             Self::Cancel { .. } | Self::Shutdown => None,

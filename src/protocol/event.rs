@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchTest, Design, EngineError, JobId, ModelInfo, Sampler};
+use super::{BenchTest, Design, EngineError, JobId, ModelInfo, QualityBatch, QualityLayout, Sample, Sampler};
 
 /// A compute device as ggml lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub enum Stage {
     Bench,
     /// Probing bandwidth; unit: passes
     Probe,
+    /// Comparing quality; unit: tokens read, by all models together
+    Quality,
 }
 
 /// A setting that was asked for and what became of it.
@@ -265,40 +267,6 @@ pub struct BenchRow {
     pub test_time: String,
 }
 
-/// One process's memory, bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemorySample {
-    /// Resident set
-    pub rss: u64,
-    /// Of it, private and anonymous
-    pub anonymous: u64,
-    /// Of it, pages of files (mapped weights, the program itself)
-    pub file: u64,
-}
-
-/// What the machine is doing, sampled by the supervising process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Seconds since the sampler began
-    pub at: f64,
-    /// The engine process, if it runs
-    pub engine: Option<MemorySample>,
-    /// This process
-    pub window: MemorySample,
-    /// CPU of the engine process: 100 = one core
-    pub engine_cpu_percent: f32,
-    /// CPU of this process: 100 = one core
-    pub window_cpu_percent: f32,
-    /// CPU of the whole machine, 100 = all cores busy
-    pub machine_cpu_percent: f32,
-    /// Memory that could be had: `MemAvailable`, or less where a cgroup limits it
-    pub available: u64,
-    /// Memory of the machine, or the cgroup's limit
-    pub total: u64,
-    /// Used and total memory of the first GPU, where one has it
-    pub gpu: Option<(u64, u64)>,
-}
-
 /// Weight of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -408,6 +376,21 @@ pub enum Event {
         /// the cell
         row: Box<BenchRow>,
     },
+    /// The text of a quality job, as the models read it
+    QualityLayout {
+        /// which
+        job: JobId,
+        /// the text and its tokens
+        layout: Box<QualityLayout>,
+    },
+    /// A stretch of the text was scored
+    QualityScores {
+        /// which
+        job: JobId,
+        /// the scores
+        #[serde(flatten)]
+        batch: QualityBatch,
+    },
     /// What a design would take
     Estimated {
         /// which
@@ -463,6 +446,7 @@ impl Event {
     pub fn job(&self) -> Option<JobId> {
         match self {
             Self::Progress { job, .. } | Self::Started { job, .. } | Self::Tokens { job, .. } | Self::BenchRow { job, .. } => Some(*job),
+            Self::QualityLayout { job, .. } | Self::QualityScores { job, .. } => Some(*job),
             _ => self.ends(),
         }
     }

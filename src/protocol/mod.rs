@@ -9,15 +9,19 @@ mod design;
 mod error;
 mod event;
 mod model;
+mod quality;
 mod quant;
+mod sample;
 pub mod wire;
 
 pub use command::{BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role};
 pub use design::{CacheType, Design, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
 pub use error::{EngineError, ErrorKind};
 pub use event::{
-    BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemorySample, MemoryUse, Rendered,
-    Resident, Sample, Setting, Stage, StopReason, TokenBatch,
+    BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemoryUse, Rendered, Resident,
+    Setting, Stage, StopReason, TokenBatch,
 };
 pub use model::{ModelInfo, SamplingDefaults};
+pub use quality::{QualityBatch, QualityLayout, QualityPlan, QualityText, TOP, TokenScore};
 pub use quant::{FILE_TYPES, FileType};
+pub use sample::{MemorySample, Sample};

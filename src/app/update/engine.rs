@@ -34,7 +34,12 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             state.telemetry.take(now.secs, sample);
         }
         // of jobs that the window does not start on this engine
-        Event::Quantized { .. } | Event::BenchRow { .. } | Event::Estimated { .. } | Event::Done { .. } => {}
+        Event::Quantized { .. }
+        | Event::BenchRow { .. }
+        | Event::QualityLayout { .. }
+        | Event::QualityScores { .. }
+        | Event::Estimated { .. }
+        | Event::Done { .. } => {}
     }
 }
 
@@ -49,7 +54,7 @@ fn on_progress(state: &mut AppState, job: JobId, stage: Stage, done: u64, total:
             }
         }
         Stage::Prefill => generate::on_prefill(state, job, done, total, now),
-        Stage::Quantize | Stage::Bench | Stage::Probe => {}
+        Stage::Quantize | Stage::Bench | Stage::Probe | Stage::Quality => {}
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod fault;
 mod model;
+mod quality;
 mod script;
 
 use std::path::Path;
@@ -15,8 +16,8 @@ pub use script::{Fault, Point, Reply, Script, Trigger};
 use super::backend::{Backend, Job, Made};
 use crate::protocol::{
     BenchPlan, BenchRow, Design, DeviceInfo, Dropped, EngineError, EngineFacts, ErrorKind, Event, FileType, GenerateRequest, GenerateStats,
-    LoadReport, LoadRequest, MemoryUse, Message, Overflow, Prompt, QuantizeRequest, Rendered, Resident, Role, Sampler, SamplingDefaults,
-    Stage, StopReason, TokenBatch,
+    LoadReport, LoadRequest, MemoryUse, Message, Overflow, Prompt, QualityPlan, QuantizeRequest, Rendered, Resident, Role, Sampler,
+    SamplingDefaults, Stage, StopReason, TokenBatch,
 };
 
 /// Bytes of text that count as one token.
@@ -401,6 +402,11 @@ impl Backend for FakeBackend {
             job.emit(Event::BenchRow { job: job.id(), row: Box::new(row) });
         }
         Ok(())
+    }
+
+    fn quality(&mut self, plan: &QualityPlan, job: &Job) -> Result<(), EngineError> {
+        self.maybe(Point::Bench, &plan.reference.model.to_string_lossy(), Some(job))?;
+        quality::quality(&self.script, plan, job)
     }
 
     fn estimate(&mut self, design: &Design, job: &Job) -> Result<MemoryUse, EngineError> {

@@ -98,7 +98,8 @@ pub(super) struct Ctx {
     /// What is in the cache of sequence 0, position by position
     tokens: Vec<i32>,
     outputs: Vec<i8>,
-    has_logits: bool,
+    /// Which tokens of the last decode have logits
+    with_logits: std::ops::Range<usize>,
     n_vocab: usize,
     n_ctx: u32,
     n_batch: u32,
@@ -146,7 +147,7 @@ impl Ctx {
             model: Arc::clone(model),
             tokens: Vec::new(),
             outputs: vec![0; n_batch as usize],
-            has_logits: false,
+            with_logits: 0..0,
             n_ctx,
             n_batch,
             n_ubatch,
@@ -222,7 +223,7 @@ impl Ctx {
             unsafe { sys::llama_memory_clear(memory, false) };
         }
         self.tokens.clear();
-        self.has_logits = false;
+        self.with_logits = 0..0;
     }
 
     /// Keeps what the cache shares with `prompt` and removes the rest; returns how many tokens of the prompt need no computing. At least
@@ -244,7 +245,7 @@ impl Ctx {
         // SAFETY: the memory of a live context; sequence 0 always exists; -1 means to the end.
         if keep > 0 && !memory.is_null() && unsafe { sys::llama_memory_seq_rm(memory, 0, from, -1) } {
             self.tokens.truncate(keep);
-            self.has_logits = false;
+            self.with_logits = 0..0;
         } else {
             self.clear();
         }
@@ -255,6 +256,14 @@ impl Ctx {
     /// # Errors
     /// See [`DecodeError`]. After an error the cache holds what `tokens()` says.
     pub(super) fn decode(&mut self, tokens: &[i32], logits: bool) -> Result<(), DecodeError> {
+        self.decode_from(tokens, tokens.len() - usize::from(logits && !tokens.is_empty()))
+    }
+
+    /// The same with the logits of every token from `first` on, to be read as [`Ctx::rows`].
+    ///
+    /// # Errors
+    /// See [`Ctx::decode`].
+    pub(super) fn decode_from(&mut self, tokens: &[i32], first: usize) -> Result<(), DecodeError> {
         let n = tokens.len();
         if n == 0 || n > self.n_batch as usize {
             return Err(DecodeError::Invalid(format!("{n} tokens, where 1 to {} are allowed", self.n_batch)));
@@ -265,8 +274,8 @@ impl Ctx {
         if let Some(bad) = tokens.iter().find(|t| usize::try_from(**t).map_or(true, |t| t >= self.n_vocab)) {
             return Err(DecodeError::Invalid(format!("token {bad} is not in the vocabulary")));
         }
-        if let Some(last) = self.outputs.get_mut(n - 1) {
-            *last = i8::from(logits);
+        for (i, output) in self.outputs.iter_mut().enumerate().take(n) {
+            *output = i8::from(i >= first);
         }
         let batch = sys::llama_batch {
             n_tokens: i32::try_from(n).unwrap_or(0),
@@ -280,13 +289,10 @@ impl Ctx {
         // SAFETY: `token` and `logits` hold at least `n_tokens` values and llama.cpp only reads them; null positions and sequences mean
         // "after what is there, sequence 0" (llama.h); size and ids were checked above.
         let code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch) };
-        if let Some(last) = self.outputs.get_mut(n - 1) {
-            *last = 0;
-        }
-        self.has_logits = false;
+        self.with_logits = 0..0;
         if code == 0 {
             self.tokens.extend_from_slice(tokens);
-            self.has_logits = logits;
+            self.with_logits = first.min(n)..n;
             return Ok(());
         }
         self.resync(tokens);
@@ -334,16 +340,27 @@ impl Ctx {
 
     /// The logits of the last token of the last decode; `None` unless that decode asked for them.
     pub(super) fn logits(&mut self) -> Option<&[f32]> {
-        if !self.has_logits {
+        if self.with_logits.is_empty() {
             return None;
         }
-        // SAFETY: the last decode produced one output row; -1 names the last. The call waits for the computation.
+        // SAFETY: the last decode produced output rows; -1 names the last. The call waits for the computation.
         let row = unsafe { sys::llama_get_logits_ith(self.raw.as_ptr(), -1) };
         if row.is_null() {
             return None;
         }
         // SAFETY: a row has `n_vocab` floats and stays until the next decode, which needs `&mut self`.
         Some(unsafe { std::slice::from_raw_parts(row, self.n_vocab) })
+    }
+
+    /// The logits of every token of the last decode that asked for them, in order; empty when none did.
+    pub(super) fn rows(&mut self) -> Vec<&[f32]> {
+        let row = |i: usize| {
+            // SAFETY: token `i` of the last decode was asked for. The call waits for the computation.
+            let row = unsafe { sys::llama_get_logits_ith(self.raw.as_ptr(), i32::try_from(i).unwrap_or(-1)) };
+            // SAFETY: a row has `n_vocab` floats and stays until the next decode, which needs `&mut self`.
+            (!row.is_null()).then(|| unsafe { std::slice::from_raw_parts(row, self.n_vocab) })
+        };
+        self.with_logits.clone().map_while(row).collect()
     }
 
     /// The state of the cache as bytes, for [`Ctx::restore`].

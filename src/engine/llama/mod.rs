@@ -14,6 +14,7 @@ mod memory;
 mod model;
 mod probe;
 mod prompt;
+mod quality;
 mod quantize;
 mod sampling;
 mod template;
@@ -33,7 +34,7 @@ use crate::engine::backend::{Backend, Job, Made};
 use crate::library::MachineMemory;
 use crate::protocol::{
     BenchPlan, Design, Effective, EngineError, EngineFacts, ErrorKind, GenerateRequest, GenerateStats, LoadReport, LoadRequest, LogLevel,
-    MemoryUse, Prompt, QuantizeRequest, Rendered, Resident,
+    MemoryUse, Prompt, QualityPlan, QuantizeRequest, Rendered, Resident,
 };
 
 /// llama.cpp's build number. The crate carries no version control data; its files are those of this release.
@@ -222,6 +223,10 @@ impl Backend for LlamaBackend {
 
     fn bench(&mut self, plan: &BenchPlan, job: &Job) -> Result<(), EngineError> {
         bench::bench(plan, &self.sink, job)
+    }
+
+    fn quality(&mut self, plan: &QualityPlan, job: &Job) -> Result<(), EngineError> {
+        quality::quality(plan, &self.sink, job)
     }
 
     fn estimate(&mut self, design: &Design, job: &Job) -> Result<MemoryUse, EngineError> {

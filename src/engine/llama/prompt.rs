@@ -124,6 +124,27 @@ impl Maker<'_> {
         }
     }
 
+    /// The tokens of a conversation, and which of them the assistant said (with the token that ends each answer).
+    ///
+    /// # Errors
+    /// `Template` from rendering; `InvalidRequest` when the template writes earlier answers otherwise than it asked for them.
+    pub(super) fn assistant_parts(&self, messages: &[Message]) -> Result<(Vec<i32>, Vec<std::ops::Range<usize>>), EngineError> {
+        let whole = self.chat(messages, false)?;
+        let mut parts = Vec::new();
+        for (index, message) in messages.iter().enumerate().filter(|(_, message)| message.role == Role::Assistant) {
+            let asked = self.chat(messages.get(..index).unwrap_or_default(), true)?;
+            let answered = self.chat(messages.get(..=index).unwrap_or_default(), false)?;
+            let shared = |part: &[i32]| part.iter().zip(&whole).take_while(|(a, b)| a == b).count();
+            let (start, end) = (shared(&asked), shared(&answered));
+            if start < asked.len() && !message.text.is_empty() {
+                return Err(EngineError::new(ErrorKind::Template, "The chat template writes an answer otherwise than it asks for it")
+                    .hint("Compare the designs on a plain text instead"));
+            }
+            parts.push(start..end);
+        }
+        Ok((whole, parts))
+    }
+
     /// Tokens that a conversation's beginning shares with the whole; the plain length of `text` where the template cannot render it alone.
     fn up_to(&self, messages: &[Message], whole: &[i32], text: &str) -> usize {
         match self.chat(messages, false) {

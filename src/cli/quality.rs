@@ -1,0 +1,315 @@
+//! `quality`: what designs cost in quality against a reference, on a text, with llama-perplexity's definitions.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::args::{Global, QualityArgs};
+use super::error::{CliError, NO, USAGE};
+use super::names;
+use super::output::Output;
+use super::session::{Session, file_name, unexpected};
+use crate::measure::format;
+use crate::measure::quality::divergence::Agreement;
+use crate::measure::quality::tally::{Estimate, Percentiles, Quality, Tally};
+use crate::protocol::{
+    Command, Design, Event, GenerateRequest, Message, Overflow, Prompt, QualityLayout, QualityPlan, QualityText, Role, SamplerOverrides,
+    TokenScore,
+};
+
+/// Longest text, bytes: hours of reading for any model.
+const MAX_TEXT: u64 = 24 << 20;
+/// Asked of both sides when their greedy answers are compared.
+const PROMPTS: [&str; 3] = [
+    "What makes a language model slow to answer? Explain it to a manager.",
+    "Write a function in Python that merges overlapping intervals, and explain it.",
+    "Summarise the plot of a story in which a lighthouse keeper finds a message in a bottle.",
+];
+
+/// One candidate's scores as they come.
+#[derive(Default)]
+struct Heard {
+    tally: Tally,
+    scores: Vec<(u64, TokenScore)>,
+}
+
+/// Runs the command; the exit status.
+///
+/// # Errors
+/// What stopped it; candidates that were measured until then are lost only with `--json`, where one document is owed.
+pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliError> {
+    let base = args.design.design(out)?;
+    let mut designs = Vec::new();
+    for file in &args.files {
+        designs.push(Design { model: names::model_of(Some(file), &base)?, ..base.clone() });
+    }
+    if designs.is_empty() {
+        designs.push(Design { model: names::model_of(None, &base)?, ..base.clone() });
+    }
+    let reference = match &args.reference {
+        Some(name) => Some(Design { threads: base.threads, threads_batch: base.threads_batch, ..Design::for_model(names::resolve(name)?) }),
+        None => None,
+    };
+    // without a reference each file is measured alone
+    let plans: Vec<(Design, Vec<Design>)> = match reference {
+        Some(reference) => vec![(reference, designs)],
+        None => designs.into_iter().map(|design| (design, Vec::new())).collect(),
+    };
+    let text = text(&args.text)?;
+    let mut session = Session::start(global, out)?;
+    let mut documents = Vec::new();
+    let mut is_within = true;
+    for (reference, candidates) in plans {
+        let began = Instant::now();
+        let plan = QualityPlan {
+            reference: reference.clone(),
+            candidates: candidates.clone(),
+            text: QualityText::Plain(text.clone()),
+            n_ctx: args.chunk,
+            max_chunks: args.chunks,
+            tight: args.tight,
+            one_at_a_time: args.one_at_a_time,
+        };
+        let (layout, heard) = measure(&mut session, plan, out)?;
+        let seconds = began.elapsed().as_secs_f64();
+        let answers = if candidates.is_empty() { None } else { answers(&mut session, &reference, args.diverge, out)? };
+        let measured = if candidates.is_empty() { vec![reference.clone()] } else { candidates.clone() };
+        for (design, heard) in measured.iter().zip(&heard) {
+            let Some(quality) = heard.tally.quality() else { continue };
+            let agreement = match &answers {
+                Some(expected) => agreement(&mut session, design, expected, args.diverge, out)?,
+                None => Vec::new(),
+            };
+            is_within &= args.limit_kld.is_none_or(|limit| quality.running.kld.value <= limit);
+            if !out.json() {
+                out.raw(&words(design, (!candidates.is_empty()).then_some(&reference), &quality, &agreement))?;
+            }
+            documents.push(document(design, (!candidates.is_empty()).then_some(&reference), &quality, &agreement, &layout, seconds));
+            if args.tokens
+                && let Some(last) = documents.last_mut().and_then(Value::as_object_mut)
+            {
+                last.insert("scores".into(), scores(&heard.scores, &layout));
+            }
+        }
+    }
+    if out.json() {
+        match documents.as_slice() {
+            [only] => out.document(only)?,
+            several => out.document(&json!({ "candidates": several }))?,
+        }
+    }
+    Ok(if is_within { 0 } else { NO })
+}
+
+/// Runs a plan to its end.
+fn measure(session: &mut Session, plan: QualityPlan, out: Output) -> Result<(QualityLayout, Vec<Heard>), CliError> {
+    let mut layout = QualityLayout::default();
+    let mut heard: Vec<Heard> = plan.candidates.iter().map(|_| Heard::default()).collect();
+    if heard.is_empty() {
+        heard.push(Heard::default());
+    }
+    let plan = Box::new(plan);
+    let ended = session.run(
+        |job| Command::Quality { job, plan },
+        |event| {
+            match event {
+                Event::QualityLayout { layout: found, .. } => {
+                    layout = (**found).clone();
+                    if !layout.side_by_side {
+                        out.note("note: the models are read one after another, divergences are estimates (see --help)");
+                    }
+                }
+                Event::Progress { done, total, .. } => {
+                    let kld = heard.first().and_then(|first| first.tally.running()).map_or_else(String::new, |running| {
+                        format!(", perplexity {:.3}, mean KLD {:.4}", running.ppl.value, running.kld.value)
+                    });
+                    out.progress(&format!("Comparing: {} %{kld}", done * 100 / (*total).max(1)));
+                }
+                Event::QualityScores { batch, .. } => {
+                    if let Some(heard) = heard.get_mut(batch.candidate as usize) {
+                        batch.scores.iter().for_each(|score| heard.tally.add(score));
+                        heard.scores.extend((batch.first..).zip(batch.scores.iter().copied()));
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        },
+    );
+    out.progress("");
+    match ended? {
+        Event::Done { .. } => Ok((layout, heard)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The greedy answers of a design, as token ids.
+fn answers(session: &mut Session, design: &Design, tokens: u32, out: Output) -> Result<Option<Vec<Vec<i32>>>, CliError> {
+    if tokens == 0 {
+        return Ok(None);
+    }
+    session.load(design)?;
+    let mut answers = Vec::new();
+    for prompt in PROMPTS {
+        let request = GenerateRequest {
+            prompt: Prompt::Chat { messages: vec![Message { role: Role::User, text: prompt.into() }] },
+            sampler: SamplerOverrides { temperature: Some(0.0), seed: Some(0), ..SamplerOverrides::default() },
+            max_tokens: tokens,
+            stop: Vec::new(),
+            overflow: Overflow::Stop,
+            json_schema: None,
+            want_token_ids: true,
+        };
+        out.progress(&format!("Greedy answers of {}: {} of {}", file_name(&design.model), answers.len() + 1, PROMPTS.len()));
+        let ended = session.run(|job| Command::Generate { job, request }, |_| Ok(()));
+        out.progress("");
+        match ended? {
+            Event::Generated { stats, .. } => answers.push(stats.tokens),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    Ok(Some(answers))
+}
+
+fn agreement(session: &mut Session, design: &Design, expected: &[Vec<i32>], tokens: u32, out: Output) -> Result<Vec<Agreement>, CliError> {
+    let Some(own) = answers(session, design, tokens, out)? else { return Ok(Vec::new()) };
+    Ok(expected.iter().zip(&own).map(|(a, b)| Agreement::of(a, b)).collect())
+}
+
+fn text(name: &str) -> Result<String, CliError> {
+    let failed = |what: String| CliError::usage(what).path(name);
+    let mut bytes = Vec::new();
+    let read = if name == "-" {
+        std::io::stdin().lock().take(MAX_TEXT + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(Path::new(name)).and_then(|file| file.take(MAX_TEXT + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| failed(format!("The text cannot be read: {error}")))?;
+    if bytes.len() as u64 > MAX_TEXT {
+        return Err(failed(format!("The text is longer than {}", format::bytes(MAX_TEXT))).hint("Give a part of it"));
+    }
+    if bytes.contains(&0) {
+        return Err(failed("This is not a text: it holds NUL bytes".into()).hint("Give a file of plain text, UTF-8"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to() as u64;
+        CliError { offset: Some(at), ..CliError::new("input", "The text is not UTF-8", USAGE) }.hint("Convert it first").path(name)
+    })
+}
+
+fn percentiles(p: &Percentiles) -> Value {
+    serde_json::to_value(p).unwrap_or_default()
+}
+
+fn document(
+    design: &Design,
+    reference: Option<&Design>,
+    quality: &Quality,
+    agreement: &[Agreement],
+    layout: &QualityLayout,
+    seconds: f64,
+) -> Value {
+    let running = &quality.running;
+    let error = |estimate: &Estimate| estimate.error;
+    let mut document = json!({
+        "model": design.model,
+        "tokens": running.tokens,
+        "ppl": running.ppl.value,
+        "ppl_error": error(&running.ppl),
+        "chunk": layout.n_ctx,
+        "chunks": layout.chunks,
+        "design": design,
+        "seconds": seconds,
+    });
+    let (Some(reference), Some(fields)) = (reference, document.as_object_mut()) else { return document };
+    let ci = running.kld.interval().map(|interval| [interval.low, interval.high]);
+    let mut kld = percentiles(&quality.kld_percentiles);
+    if let Some(kld) = kld.as_object_mut() {
+        for (name, value) in [("mean", json!(running.kld.value)), ("error", json!(running.kld.error)), ("ci95", json!(ci))] {
+            kld.insert(name.into(), value);
+        }
+        let median = kld.get("median").cloned().unwrap_or_default();
+        kld.insert("p50".into(), median);
+    }
+    let mut delta = percentiles(&quality.delta_p_percentiles);
+    if let Some(delta) = delta.as_object_mut() {
+        for (name, value) in [
+            ("mean", json!(running.delta_p.value)),
+            ("error", json!(running.delta_p.error)),
+            ("rms", json!(running.delta_p_rms.value)),
+            ("rms_error", json!(running.delta_p_rms.error)),
+        ] {
+            delta.insert(name.into(), value);
+        }
+    }
+    let more = json!({
+        "reference": reference.model,
+        "ppl_reference": running.ppl_ref.value,
+        "ppl_reference_error": running.ppl_ref.error,
+        "ppl_ratio": quality.ratio.value,
+        "ppl_ratio_error": quality.ratio.error,
+        "ln_ppl_ratio": running.ln_ratio.value,
+        "ln_ppl_ratio_error": running.ln_ratio.error,
+        "ppl_difference": quality.difference.value,
+        "correlation": quality.correlation,
+        "kld": kld,
+        "same_top_percent": running.same_top.value * 100.0,
+        "same_top_percent_error": running.same_top.error.map(|error| error * 100.0),
+        "delta_p": delta,
+        "first_divergence": agreement.iter().filter_map(Agreement::first_divergence).min(),
+        "agreement": agreement.iter().map(|a| json!({ "same": a.same, "reference": a.reference, "candidate": a.candidate })).collect::<Vec<_>>(),
+        "side_by_side": layout.side_by_side,
+    });
+    if let Value::Object(more) = more {
+        fields.extend(more);
+    }
+    document
+}
+
+/// The scores with the text of their tokens.
+fn scores(scores: &[(u64, TokenScore)], layout: &QualityLayout) -> Value {
+    let end = |at: u64| usize::try_from(at).ok().and_then(|at| layout.ends.get(at)).map_or(0, |end| *end as usize);
+    let piece = |at: u64| layout.text.get(at.checked_sub(1).map_or(0, end)..end(at)).unwrap_or_default();
+    let row = |(at, score): &(u64, TokenScore)| {
+        json!({
+            "token": at, "text": piece(*at), "nll_ref": score.nll_ref, "nll_cand": score.nll_cand, "kld": score.kld,
+            "delta_p": score.delta_p, "rank_ref": score.rank_ref, "rank_cand": score.rank_cand,
+        })
+    };
+    Value::Array(scores.iter().map(row).collect())
+}
+
+fn words(design: &Design, reference: Option<&Design>, quality: &Quality, agreement: &[Agreement]) -> String {
+    let running = &quality.running;
+    let with = |estimate: &Estimate, digits: usize, scale: f64| {
+        let value = format!("{:.digits$}", estimate.value * scale);
+        estimate.error.map_or_else(|| value.clone(), |error| format!("{value} \u{b1} {:.digits$}", error * scale))
+    };
+    let name = file_name(&design.model);
+    let Some(reference) = reference else {
+        return format!("{name}: perplexity {} over {} tokens\n", with(&running.ppl, 4, 1.0), format::count(running.tokens));
+    };
+    let differs = design.differences(&SamplerOverrides::default());
+    let design = if differs.is_empty() { String::new() } else { format!(" ({differs})") };
+    let p = &quality.kld_percentiles;
+    let mut lines = vec![
+        format!("{name}{design} against {}, {} tokens", file_name(&reference.model), format::count(running.tokens)),
+        format!(
+            "  perplexity      {}  (reference {}, ratio {})",
+            with(&running.ppl, 4, 1.0),
+            with(&running.ppl_ref, 4, 1.0),
+            with(&quality.ratio, 4, 1.0)
+        ),
+        format!("  mean KLD        {}  (median {:.5}, p99 {:.4}, max {:.3})", with(&running.kld, 5, 1.0), p.median, p.p99, p.max),
+        format!("  same top token  {} %", with(&running.same_top, 2, 100.0)),
+        format!("  RMS \u{394}p          {} %", with(&running.delta_p_rms, 3, 100.0)),
+    ];
+    if !agreement.is_empty() {
+        let each: Vec<String> = agreement.iter().map(ToString::to_string).collect();
+        lines.push(format!("  greedy answers  {}", each.join("; ")));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

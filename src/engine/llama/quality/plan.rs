@@ -1,0 +1,262 @@
+//! What is read: the tokens of a text, cut into passages and steps.
+
+use std::ops::Range;
+
+use super::super::model::Model;
+use super::super::prompt::Maker;
+use super::super::{template, tokens};
+use crate::engine::backend::Job;
+use crate::library;
+use crate::protocol::{Design, EngineError, ErrorKind, QualityLayout, QualityPlan, QualityText};
+
+/// Fewest tokens of a chunk: under it, hardly anything comes before what is scored.
+const SHORTEST: usize = 16;
+
+/// The tokens of a text and which of them are scored.
+pub(super) struct Text {
+    tokens: Vec<i32>,
+    passages: Vec<Range<usize>>,
+    /// Targets: indices of tokens that are predicted and compared, ascending
+    targets: Vec<Range<usize>>,
+    bos: Option<i32>,
+    n_ctx: usize,
+}
+
+/// What is read from an empty context on.
+pub(super) struct Passage<'a> {
+    tokens: Vec<i32>,
+    start: usize,
+    targets: &'a Range<usize>,
+}
+
+/// What is read in one decode.
+pub(super) struct Step<'a> {
+    /// Tokens to read
+    pub(super) tokens: &'a [i32],
+    /// How many of them need no logits
+    pub(super) skip: usize,
+    /// Index in the text of the token after the first that has logits
+    first: usize,
+}
+
+impl Text {
+    /// Tokenizes what the plan says.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a text that is empty, binary or too short; `Template`; `Cancelled`.
+    pub(super) fn of(plan: &QualityPlan, model: &Model, job: &Job) -> Result<Self, EngineError> {
+        let go_on = || !job.is_cancelled();
+        let bos = tokens::bos_eos(model).0.filter(|_| tokens::wants_bos(model));
+        let text = match &plan.text {
+            QualityText::Plain(text) => {
+                // as llama-perplexity reads a file: without the line break at its end
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                if text.trim().is_empty() {
+                    return Err(
+                        EngineError::new(ErrorKind::InvalidRequest, "The text is empty").hint("Choose a text with some pages of words")
+                    );
+                }
+                let tokens = tokens::tokenize(model, &template::plain(text).segments, usize::MAX, &go_on);
+                Self::chunks(tokens, bos, plan)
+            }
+            QualityText::Chat(messages) => {
+                let maker = Maker { model, go_on: &go_on };
+                let (tokens, targets) = maker.assistant_parts(messages)?;
+                Self::whole(tokens, targets)
+            }
+        };
+        job.check()?;
+        text
+    }
+
+    fn chunks(tokens: Vec<i32>, bos: Option<i32>, plan: &QualityPlan) -> Result<Self, EngineError> {
+        let n_ctx = plan.n_ctx as usize;
+        if n_ctx < SHORTEST {
+            return Err(EngineError::new(ErrorKind::InvalidRequest, format!("A chunk needs at least {SHORTEST} tokens")));
+        }
+        let most = if plan.max_chunks == 0 { usize::MAX } else { plan.max_chunks as usize };
+        let chunks = (tokens.len() / n_ctx).min(most);
+        if chunks == 0 {
+            let text = format!("The text has {} tokens, and one chunk alone takes {n_ctx}", tokens.len());
+            return Err(EngineError::new(ErrorKind::InvalidRequest, text).hint("Choose a longer text or a smaller chunk"));
+        }
+        let passages: Vec<Range<usize>> = (0..chunks).map(|chunk| chunk * n_ctx..(chunk + 1) * n_ctx).collect();
+        let targets = passages.iter().map(|passage| passage.start + n_ctx / 2 + 1..passage.end).collect();
+        Ok(Self { tokens, passages, targets, bos, n_ctx })
+    }
+
+    /// A conversation: one passage an answer, each with everything before it.
+    fn whole(tokens: Vec<i32>, targets: Vec<Range<usize>>) -> Result<Self, EngineError> {
+        let targets: Vec<Range<usize>> = targets.into_iter().filter(|range| range.start > 0 && !range.is_empty()).collect();
+        let Some(end) = targets.last().map(|last| last.end) else {
+            return Err(EngineError::new(ErrorKind::InvalidRequest, "The conversation has no answer to compare with")
+                .hint("Choose a chat in which the model has answered"));
+        };
+        let (first, last) = (targets.first().map_or(0, |first| first.start), end);
+        Ok(Self { passages: vec![0..end], targets: vec![first..last], bos: None, n_ctx: end, tokens })
+    }
+
+    /// The text as the readers see it.
+    pub(super) fn layout(&self, model: &Model) -> QualityLayout {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(self.tokens.len());
+        for token in &self.tokens {
+            tokens::piece(model, *token, &mut bytes);
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+            // same length: every byte that is not part of a character becomes one that is shown as such
+            error.into_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect()
+        });
+        QualityLayout {
+            text,
+            ends,
+            n_ctx: u32::try_from(self.n_ctx).unwrap_or(u32::MAX),
+            chunks: u32::try_from(self.passages.len()).unwrap_or(u32::MAX),
+            scored: self.targets.iter().map(|range| range.len() as u64).sum(),
+            side_by_side: true,
+        }
+    }
+
+    /// Tokens that one model reads.
+    pub(super) fn tokens_read(&self) -> u64 {
+        self.passages.iter().map(|passage| passage.len() as u64).sum()
+    }
+
+    /// Tokens of the longest passage.
+    pub(super) fn longest(&self) -> usize {
+        self.passages.iter().map(Range::len).max().unwrap_or(0)
+    }
+
+    /// The passages in order.
+    pub(super) fn passages(&self) -> impl Iterator<Item = Passage<'_>> {
+        self.passages.iter().zip(&self.targets).map(|(range, targets)| {
+            let mut tokens = self.tokens.get(range.clone()).unwrap_or_default().to_vec();
+            if let (Some(bos), Some(first)) = (self.bos, tokens.first_mut()) {
+                *first = bos;
+            }
+            Passage { tokens, start: range.start, targets }
+        })
+    }
+
+    fn token(&self, at: usize) -> u32 {
+        self.tokens.get(at).and_then(|token| u32::try_from(*token).ok()).unwrap_or(0)
+    }
+}
+
+impl Passage<'_> {
+    /// Cuts the passage into steps that leave at most `rows` rows of logits each.
+    pub(super) fn steps(&self, rows: usize) -> Vec<Step<'_>> {
+        // the last token predicts nothing that is in the text
+        let last = (self.targets.end - self.start).saturating_sub(1);
+        let first = (self.targets.start - self.start).saturating_sub(1);
+        let mut steps = Vec::new();
+        let mut from = 0;
+        while from < last {
+            let skip = first.saturating_sub(from);
+            let to = (from + skip + rows).min(last);
+            if let Some(tokens) = self.tokens.get(from..to) {
+                steps.push(Step { tokens, skip, first: self.start + from + skip + 1 });
+            }
+            from = to;
+        }
+        steps
+    }
+}
+
+impl Step<'_> {
+    /// The tokens that the rows of this step predict.
+    pub(super) fn targets(&self, text: &Text) -> Vec<u32> {
+        (self.first..self.first + self.tokens.len() - self.skip).map(|at| text.token(at)).collect()
+    }
+
+    /// Index in the text of the first of them.
+    pub(super) fn first_target(&self) -> usize {
+        self.first
+    }
+}
+
+/// Refuses to compare models that do not share a vocabulary, by their headers: their probabilities are of different things.
+///
+/// # Errors
+/// `InvalidRequest` with both vocabularies named; those of reading a header.
+pub(super) fn check_vocabulary(reference: &Model, candidate: &Design) -> Result<(), EngineError> {
+    let theirs = library::read_model(&candidate.model)?;
+    let (a, b) = (vocabulary(&reference.header), vocabulary(&theirs));
+    if a == b { Ok(()) } else { Err(differ(&a, &b, candidate)) }
+}
+
+/// The same for loaded models, token by token.
+///
+/// # Errors
+/// `InvalidRequest` with the first token that differs.
+pub(super) fn check_tokens(reference: &Model, other: &Model, candidate: &Design) -> Result<(), EngineError> {
+    let n = i32::try_from(reference.n_vocab()).unwrap_or(0);
+    let (ours, theirs) = (|id| tokens::token_text(reference, id), |id| tokens::token_text(other, id));
+    match (0..n).find(|id| ours(*id) != theirs(*id)) {
+        None => Ok(()),
+        Some(id) => {
+            let said = |text: Option<String>| format!("{:?} as token {id}", text.unwrap_or_default());
+            Err(differ(&said(ours(id)), &said(theirs(id)), candidate))
+        }
+    }
+}
+
+/// `gpt2 smollm, 49152 tokens`.
+fn vocabulary(header: &library::Header) -> String {
+    let text = |key| header.text(key).unwrap_or("unnamed");
+    format!("{} {}, {} tokens", text("tokenizer.ggml.model"), text("tokenizer.ggml.pre"), header.n_vocab())
+}
+
+fn differ(ours: &str, theirs: &str, candidate: &Design) -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, format!("The vocabularies differ: {ours} in the reference, {theirs} in the candidate"))
+        .hint("Compare quantization levels of one model, or models that share a tokenizer")
+        .path(&candidate.model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(n_ctx: u32, max_chunks: u32) -> QualityPlan {
+        QualityPlan {
+            reference: Design::default(),
+            candidates: Vec::new(),
+            text: QualityText::Plain(String::new()),
+            n_ctx,
+            max_chunks,
+            tight: None,
+            one_at_a_time: false,
+        }
+    }
+
+    #[test]
+    fn the_second_half_of_each_chunk_is_scored() {
+        let text = Text::chunks((0..1300).collect(), Some(7), &plan(512, 0)).unwrap();
+        assert_eq!(text.passages.len(), 2);
+        assert_eq!(text.targets, [257..512, 769..1024]);
+        let passage = text.passages().nth(1).unwrap();
+        assert_eq!((passage.tokens[0], passage.tokens[1]), (7, 513));
+        let steps = passage.steps(1000);
+        assert_eq!((steps.len(), steps[0].tokens.len(), steps[0].skip, steps[0].first_target()), (1, 511, 256, 769));
+        assert_eq!(steps[0].targets(&text), (769..1024).collect::<Vec<u32>>());
+        assert_eq!(Text::chunks((0..1300).collect(), None, &plan(512, 1)).unwrap().passages.len(), 1);
+    }
+
+    #[test]
+    fn steps_leave_no_more_rows_than_allowed_and_miss_none() {
+        let text = Text::chunks((0..64).collect(), None, &plan(64, 0)).unwrap();
+        let passage = text.passages().next().unwrap();
+        let steps = passage.steps(10);
+        assert!(steps.iter().all(|step| step.tokens.len() - step.skip <= 10));
+        assert_eq!(steps.iter().flat_map(|step| step.targets(&text)).collect::<Vec<_>>(), (33..64).collect::<Vec<_>>());
+        assert_eq!(steps.iter().map(|step| step.tokens.len()).sum::<usize>(), 63);
+    }
+
+    #[test]
+    fn too_short_a_text_says_how_short() {
+        let error = Text::chunks((0..500).collect(), None, &plan(512, 0)).err().unwrap();
+        assert!(error.message.contains("500") && error.message.contains("512"), "{error}");
+        assert!(Text::chunks((0..500).collect(), None, &plan(8, 0)).is_err());
+    }
+}
