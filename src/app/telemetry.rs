@@ -112,6 +112,8 @@ pub struct Telemetry {
     pub bytes_per_token: Option<u64>,
     /// Frozen at this time: the plots show what was there then
     pub paused_at: Option<f64>,
+    /// The application's clock minus the sampler's, seconds
+    sampler_ahead: Option<f64>,
 }
 
 impl Telemetry {
@@ -121,6 +123,14 @@ impl Telemetry {
             self.markers.drain(..250);
         }
         self.markers.push(Marker { at, kind, text: text.into() });
+    }
+
+    /// When a sample was taken, on the application's clock: it may have waited long for a frame. The least delay seen so far is taken
+    /// for none.
+    pub fn sampled_at(&mut self, sample: &Sample, now: f64) -> f64 {
+        let ahead = self.sampler_ahead.map_or(now - sample.at, |known| known.min(now - sample.at));
+        self.sampler_ahead = Some(ahead);
+        sample.at + ahead
     }
 
     /// Takes a sample in; says whether anything a person would see has changed.
@@ -146,15 +156,20 @@ impl Telemetry {
     }
 }
 
-/// Whether a person looking at the panel could tell two samples apart (2 MB, 2 % of a core).
-pub fn visibly_differs(a: &Sample, b: &Sample) -> bool {
-    let megabytes = |bytes: u64| bytes / 2_000_000;
-    let engine = |sample: &Sample| sample.engine.map(|engine| megabytes(engine.rss));
-    engine(a) != engine(b)
-        || megabytes(a.window.rss) != megabytes(b.window.rss)
-        || (a.engine_cpu_percent - b.engine_cpu_percent).abs() >= 2.0
-        || (a.window_cpu_percent - b.window_cpu_percent).abs() >= 2.0
-        || a.available.abs_diff(b.available) > 100_000_000
+/// Whether `new` is worth a frame where `shown` is on screen: 4 MB, 2 % of a core, 2 % of the machine's memory.
+///
+/// A rise of the window's own CPU is not: painting it would be the next rise, and the window would never come to rest.
+pub fn visibly_differs(shown: &Sample, new: &Sample) -> bool {
+    let far = |a: u64, b: u64| a.abs_diff(b) >= 4_000_000;
+    let engine = match (shown.engine, new.engine) {
+        (Some(a), Some(b)) => far(a.rss, b.rss),
+        (a, b) => a.is_some() != b.is_some(),
+    };
+    engine
+        || far(shown.window.rss, new.window.rss)
+        || (shown.engine_cpu_percent - new.engine_cpu_percent).abs() >= 2.0
+        || shown.window_cpu_percent - new.window_cpu_percent >= 2.0
+        || shown.available.abs_diff(new.available) > shown.total / 50
 }
 
 #[cfg(test)]
@@ -186,6 +201,22 @@ mod tests {
             points.push(f64::from(i), 0.0);
         }
         assert!(points.all().len() <= KEEP_POINTS);
+    }
+
+    #[test]
+    fn a_sample_that_waited_is_put_where_it_was_taken() {
+        let mut telemetry = Telemetry::default();
+        let sample = |at| Sample { at, ..Sample::default() };
+        assert_eq!(telemetry.sampled_at(&sample(2.0), 12.0), 12.0);
+        assert_eq!(telemetry.sampled_at(&sample(4.0), 20.0), 14.0);
+        assert_eq!(telemetry.sampled_at(&sample(6.0), 15.5), 15.5);
+    }
+
+    #[test]
+    fn painting_does_not_ask_for_painting() {
+        let at = |window_cpu_percent| Sample { window_cpu_percent, ..Sample::default() };
+        assert!(!visibly_differs(&at(0.0), &at(30.0)));
+        assert!(visibly_differs(&at(30.0), &at(0.0)));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::store::{Theme, WindowPlace};
 
 /// Longest time a frame spends on what has happened; the rest waits for the next one.
 const DRAIN: Duration = Duration::from_millis(10);
+/// Widest texture, pixels. Pictures are not shown, so only glyphs live in textures.
+const ATLAS_SIDE: usize = 2048;
 
 /// The application.
 pub struct App {
@@ -116,7 +118,7 @@ impl App {
                 Inbound::Action(action) => update::on_action(&mut self.state, action, now),
                 Inbound::PlotsPng(path) => {
                     self.plots_png = Some(path);
-                    ctx.request_repaint();
+                    repaint_once(ctx);
                     Vec::new()
                 }
             };
@@ -173,11 +175,10 @@ impl App {
             if let Some(driver) = &mut self.driver {
                 driver.on_action(&action, self.began.elapsed().as_secs_f64());
             }
-            // the zoom keys are egui's own: what they did is taken over
             let now = self.now();
             let effects = update::on_action(&mut self.state, action, now);
             self.carry_out(effects, Some(ctx));
-            ctx.request_repaint();
+            repaint_once(ctx);
         }
     }
 
@@ -201,7 +202,7 @@ impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.apply_look(ctx);
         if self.drain(ctx) {
-            ctx.request_repaint();
+            repaint_once(ctx);
         }
         let now = self.now();
         let (effects, next) = update::tick(&mut self.state, now);
@@ -232,16 +233,18 @@ impl eframe::App for App {
             let painted = frame.info().cpu_usage.map_or_else(|| started.elapsed(), Duration::from_secs_f32);
             driver.on_frame(painted, self.began.elapsed());
         }
-        // egui's own zoom keys change the factor: keep what they did
-        let zoom = ctx.zoom_factor();
-        if self.look.is_some_and(|(_, known)| (known - zoom).abs() > 0.001) {
-            self.look = Some((self.state.settings.theme, zoom));
-            self.actions.push(Action::SetZoom(zoom));
-        }
     }
 
+    /// The page's colour: what is cleared to it need not be painted over.
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
-        visuals.panel_fill.to_normalized_gamma_f32()
+        theme::Palette::of(visuals).page.to_normalized_gamma_f32()
+    }
+
+    /// Keeps the font atlas small: it is as wide as a texture may be, and a wide one costs memory and cache on a software renderer.
+    fn raw_input_hook(&mut self, _ctx: &egui::Context, raw_input: &mut egui::RawInput) {
+        if let Some(side) = &mut raw_input.max_texture_side {
+            *side = (*side).min(ATLAS_SIDE);
+        }
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
@@ -262,6 +265,11 @@ pub(super) fn say(state: &mut AppState, notices: impl IntoIterator<Item = String
     for text in notices {
         state.notices.push(app::Severity::Warn, text, Vec::new(), None, 0.0);
     }
+}
+
+/// One more frame, as soon as possible. egui's own `request_repaint` asks for two, which a software renderer feels.
+pub(super) fn repaint_once(ctx: &egui::Context) {
+    ctx.request_repaint_after(Duration::from_millis(1));
 }
 
 pub(super) fn wake(ctx: &egui::Context, pacing: &Arc<Pacing>) -> Wake {

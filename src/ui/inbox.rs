@@ -9,6 +9,8 @@ use crate::protocol::{Event, LogLevel};
 
 /// Log lines kept while nobody looks.
 const LOG_LINES: usize = 500;
+/// Samples kept while nobody looks: the plots have no gap after a hidden or quiet stretch of half an hour.
+const SAMPLES: usize = 1000;
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub enum Inbound {
     PlotsPng(PathBuf),
 }
 
-/// A queue that stays small by merging: text of one reply becomes one piece, only the latest sample counts.
+/// A queue that stays small by merging: text of one reply becomes one piece, samples and log lines are bounded.
 ///
 /// A bounded channel would either block the threads that fill it or drop control events when the window is hidden and paints nothing.
 #[derive(Debug, Default)]
@@ -52,7 +54,12 @@ impl Inbox {
                 }
             }
             Inbound::Event(event @ Event::Sample { .. }) => {
-                queue.retain(|known| !matches!(known, Inbound::Event(Event::Sample { .. })));
+                let is_sample = |known: &Inbound| matches!(known, Inbound::Event(Event::Sample { .. }));
+                if queue.iter().filter(|known| is_sample(known)).count() >= SAMPLES
+                    && let Some(oldest) = queue.iter().position(is_sample)
+                {
+                    queue.remove(oldest);
+                }
                 queue.push_back(Inbound::Event(event));
             }
             Inbound::Event(Event::Progress { job, stage, done, total }) => {
@@ -114,13 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_sample_waits() {
+    fn samples_wait_for_a_frame_up_to_a_bound() {
         let inbox = Inbox::default();
-        for at in 0..100 {
+        for at in 0..1500 {
             inbox.push(Inbound::Event(Event::Sample { sample: Sample { at: f64::from(at), ..Sample::default() } }));
-            inbox.push(tokens(at as u64, "x", 1));
         }
-        assert_eq!(inbox.len(), 101);
+        assert_eq!(inbox.len(), SAMPLES);
+        let Some(Inbound::Event(Event::Sample { sample })) = inbox.pop() else { panic!("only samples wait") };
+        assert_eq!(sample.at, 500.0);
     }
 
     #[test]

@@ -66,6 +66,8 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
         multisampling: 0,
         depth_buffer: 0,
         stencil_buffer: 0,
+        // nothing is drawn as a gradient
+        dithering: false,
         ..eframe::NativeOptions::default()
     };
     let mut failed = None;
@@ -75,6 +77,8 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
         options,
         Box::new(move |cc| {
             theme::install(&cc.egui_ctx);
+            // the zoom is an action like any other, and remembered
+            cc.egui_ctx.options_mut(|options| options.zoom_with_keyboard = false);
             let (mut store, notices) = Store::open(&dirs.data);
             let mut state = AppState::new(settings);
             let (chat, message) = store.next_ids();

@@ -36,7 +36,7 @@ impl Wake {
 
     /// As soon as possible.
     fn now(&self) {
-        self.ctx.request_repaint();
+        super::app::repaint_once(&self.ctx);
     }
 
     /// With the next frame that is due while something streams.
@@ -162,6 +162,10 @@ impl Runtime {
 
     /// A rung is made in an engine of its own: chatting goes on, and ending it hurts nobody.
     fn make(&mut self, job: JobId, request: QuantizeRequest) {
+        // the folder of our own rungs is made with the first of them; why it cannot be is said when the rung is written
+        if request.target.parent() == Some(&*self.models_dir) {
+            std::fs::create_dir_all(&self.models_dir).ok();
+        }
         let started = Engine::spawn(self.maker_place.clone(), Arc::new(|| {})).and_then(|engine| {
             spawn_pump(engine.events().clone(), None, Arc::clone(&self.inbox), self.wake.clone())?;
             engine.send(Command::Quantize { job, request })?;

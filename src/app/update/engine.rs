@@ -31,7 +31,8 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             }
         }
         Event::Sample { sample } => {
-            state.telemetry.take(now.secs, sample);
+            let at = state.telemetry.sampled_at(&sample, now.secs);
+            state.telemetry.take(at, sample);
         }
         // of jobs that the window does not start on this engine
         Event::Quantized { .. }

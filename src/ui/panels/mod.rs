@@ -15,7 +15,7 @@ pub mod settings;
 pub mod status_bar;
 pub mod telemetry;
 
-use egui::{CentralPanel, Frame, Margin, Panel, Rect, Stroke, Ui};
+use egui::{CentralPanel, Frame, Margin, Panel, Rect, Ui};
 
 use super::shortcuts::ShortcutTargets;
 use super::theme;
@@ -72,7 +72,8 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
         let column = Panel::right("telemetry").frame(frame(16, 12)).resizable(false).exact_size(telemetry::WIDTH);
         column.show(ui, |ui| telemetry::telemetry(ui, state, &mut views.telemetry, now.secs, actions)).response.rect
     });
-    CentralPanel::default().frame(Frame::new().fill(palette.page).stroke(Stroke::NONE)).show(ui, |ui| match state.page {
+    // the window is cleared to the page's colour
+    CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
         Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
         Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
         Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),

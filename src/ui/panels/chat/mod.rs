@@ -83,7 +83,7 @@ pub fn chat_page(ui: &mut Ui, state: &AppState, view: &mut ChatView, now: f64, a
             view.list_open &= !has_chosen && !ui.input(|input| input.key_pressed(Key::Escape));
         });
     }
-    CentralPanel::default().frame(Frame::new().fill(palette.page)).show(ui, |ui| {
+    CentralPanel::default().frame(Frame::NONE).show(ui, |ui| {
         if is_narrow {
             narrow_head(ui, state, view);
         }
