@@ -135,7 +135,7 @@ pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMe
     }
     open.is_loaded = true;
     open.relink(leaf);
-    super::generate::count(state, effects);
+    super::meter::count(state, effects);
 }
 
 fn delete(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>) {

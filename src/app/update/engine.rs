@@ -1,6 +1,6 @@
 //! What the engine says.
 
-use super::{AppState, Effect, Now, generate, models};
+use super::{AppState, Effect, Now, load, meter, models, reply};
 use crate::app::{Activity, Crash, EngineState, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
 
@@ -11,13 +11,13 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
     match event {
         Event::Hello { pid, facts, .. } => {
             state.engine = EngineState::Up { pid, facts: Box::new(facts) };
-            models::on_engine_up(state, now, effects);
+            load::on_engine_up(state, now, effects);
         }
         Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
-        Event::Loaded { job, report } => models::on_loaded(state, job, report, now, effects),
+        Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),
         Event::Unloaded { resident, .. } => models::on_unloaded(state, resident),
         Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
-            generate::on_event(state, event, now, effects);
+            reply::on_event(state, event, now, effects);
         }
         Event::Probed { job, bandwidth_gb_s, threads } => models::on_probed(state, job, bandwidth_gb_s, threads, now),
         Event::Failed { job, error } => on_failed(state, job, error, now, effects),
@@ -48,26 +48,26 @@ fn on_progress(state: &mut AppState, job: JobId, stage: Stage, done: u64, total:
                 loading.fraction = done as f32 / total as f32;
             }
         }
-        Stage::Prefill => generate::on_prefill(state, job, done, total, now),
+        Stage::Prefill => reply::on_prefill(state, job, done, total, now),
         Stage::Quantize | Stage::Bench | Stage::Probe => {}
     }
 }
 
 fn on_failed(state: &mut AppState, job: JobId, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
     if state.loading().is_some_and(|loading| loading.job == job) {
-        models::on_load_failed(state, error, now, effects);
+        load::on_load_failed(state, error, now, effects);
     } else if state.internal.probing == Some(job) {
         state.internal.probing = None;
     } else if state.generating().is_some_and(|generating| generating.job == job) {
-        generate::on_failed(state, job, error, now, effects);
+        reply::on_failed(state, job, error, now, effects);
     } else {
-        generate::on_rendered(state, job, Err(error));
+        meter::on_rendered(state, job, Err(error));
     }
 }
 
 /// The engine died: the window stays, what had arrived is kept, and one button goes on.
 fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
-    let message = generate::on_died(state, &error, now, effects);
+    let message = reply::on_died(state, &error, now, effects);
     let loading = match std::mem::take(&mut state.activity) {
         Activity::Loading(loading) => Some(loading),
         _ => None,

@@ -4,7 +4,11 @@ mod answers;
 mod chat;
 mod engine;
 mod generate;
+mod load;
+mod making;
+mod meter;
 mod models;
+mod reply;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,21 +29,21 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::Copy(text) => effects.push(Effect::Copy(text)),
         Action::Quit => effects.push(Effect::Quit),
         Action::Stop => stop(state, now, &mut effects),
-        Action::Recover => models::recover(state, now, &mut effects),
+        Action::Recover => load::recover(state, now, &mut effects),
         Action::DismissCrash => state.crash = None,
 
         Action::PickModel => effects.push(Effect::PickModel),
         Action::OpenModel(path) => models::open(state, path, now, &mut effects),
         Action::SelectRung(quant) => models::select_rung(state, &quant, now, &mut effects),
-        Action::LoadAnyway => models::load_anyway(state, now, &mut effects),
-        Action::LoadNearestFit => models::load_nearest(state, now, &mut effects),
-        Action::ApplyDesign(design) => models::begin_load(state, *design, now, None, &mut effects),
+        Action::LoadAnyway => load::load_anyway(state, now, &mut effects),
+        Action::LoadNearestFit => load::load_nearest(state, now, &mut effects),
+        Action::ApplyDesign(design) => load::begin_load(state, *design, now, None, &mut effects),
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
         Action::ProbeBandwidth => models::probe(state, &mut effects),
-        Action::OfferMake(family, quant) => models::offer_make(state, &family, &quant),
-        Action::ConfirmMake => models::confirm_make(state, now, &mut effects),
-        Action::CancelMake => models::cancel_make(state, &mut effects),
+        Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
+        Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
+        Action::CancelMake => making::cancel_make(state, &mut effects),
 
         Action::NewChat
         | Action::NewNotebook
@@ -58,7 +62,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::Regenerate(message) => generate::regenerate(state, message, now, &mut effects),
         Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
         Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
-        Action::ShowPrompt => generate::show_prompt(state, &mut effects),
+        Action::ShowPrompt => meter::show_prompt(state, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
 
         Action::ToggleTelemetry
@@ -92,7 +96,7 @@ pub fn on_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
 /// The engine that makes rungs said something.
 pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
-    models::on_maker_event(state, event, now, &mut effects);
+    making::on_maker_event(state, event, now, &mut effects);
     effects
 }
 
@@ -140,7 +144,7 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
         }
     }
     if state.internal.draft_changed.is_none() {
-        generate::count(state, &mut effects);
+        meter::count(state, &mut effects);
     }
     (effects, next)
 }
@@ -174,6 +178,6 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
             loading.stopping = true;
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
         }
-        Activity::None => models::cancel_make(state, effects),
+        Activity::None => making::cancel_make(state, effects),
     }
 }
