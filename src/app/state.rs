@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Notices, Telemetry};
+use super::{Chats, Loading, Notices, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -59,25 +59,6 @@ pub enum EngineState {
     },
 }
 
-/// A load that runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Loading {
-    /// Its job
-    pub job: JobId,
-    /// What is loaded
-    pub design: Box<Design>,
-    /// 0 to 1
-    pub fraction: f32,
-    /// When it was asked for (a click), seconds
-    pub since: f64,
-    /// The rung that was active before, when this is a switch within its family
-    pub from: Option<String>,
-    /// A reply to go on with once it is loaded
-    pub then_continue: Option<MessageId>,
-    /// Whether Stop was pressed
-    pub stopping: bool,
-}
-
 /// A reply that runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generating {
@@ -101,8 +82,8 @@ pub struct Generating {
     pub since: f64,
     /// When Stop was pressed, seconds
     pub stopping: Option<f64>,
-    /// What to do when it has ended: load this design and go on with the reply
-    pub then_load: Option<Box<Design>>,
+    /// What to do when it has ended: load this and go on with the reply
+    pub then_load: Option<Box<WantedLoad>>,
     /// Waiting for the question to be safe on disk
     pub waiting_for_save: Option<u64>,
 }
@@ -125,6 +106,11 @@ impl Generating {
             waiting_for_save,
         }
     }
+
+    /// Which reply it is.
+    pub fn id(&self) -> ReplyId {
+        ReplyId { chat: self.chat, message: self.message }
+    }
 }
 
 /// What the engine is doing for the user.
@@ -145,7 +131,7 @@ pub struct Retry {
     /// The design that was loaded or being loaded
     pub design: Design,
     /// The reply that was cut off
-    pub message: Option<MessageId>,
+    pub reply: Option<ReplyId>,
 }
 
 /// The engine died, or refused to load.
@@ -324,8 +310,8 @@ pub struct AppState {
 pub struct Internal {
     pub(super) next_job: u64,
     pub(super) next_seq: u64,
-    /// The load to start once its inspection has come back: when it was asked for, and a reply to go on with
-    pub(super) inspecting: Option<(Design, f64, Option<MessageId>)>,
+    /// The load whose file is being looked at
+    pub(super) inspecting: Option<WantedLoad>,
     /// The count that is out: its job and what it counts
     pub(super) counting: Option<JobId>,
     /// What was counted last, to know when to count again
@@ -340,14 +326,14 @@ pub struct Internal {
     pub(super) settings_changed: Option<f64>,
     /// What the last request was, for asking again with another overflow policy
     pub(super) last_request: Option<(MessageId, Prompt)>,
-    /// A load that waits for the running one to end: design, when it was asked for, a reply to go on with
-    pub(super) queued_load: Option<(Design, f64, Option<MessageId>)>,
-    /// What the load that did not fit was for
-    pub(super) fit_then: Option<(f64, Option<MessageId>)>,
+    /// A load that waits for the running one to end
+    pub(super) queued_load: Option<WantedLoad>,
+    /// The load that does not fit, while the dialog asks what to do about it
+    pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds
     pub(super) autoload_first: bool,
-    /// A send that waits for the model to be ready
-    pub(super) send_when_ready: bool,
+    /// The chat whose draft is sent once the model is ready
+    pub(super) send_when_ready: Option<ChatId>,
 }
 
 impl AppState {

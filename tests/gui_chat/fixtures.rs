@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use egui::{Modifiers, vec2};
 use egui_kittest::Harness;
 use inferscope::app::{
-    Action, Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Loading, MakeOffer, Now, OpenChat, Retry,
-    update,
+    Action, Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Loading, MakeOffer, Now, OpenChat,
+    ReplyId, Retry, update,
 };
 use inferscope::library::{Estimate, NearestFit};
 use inferscope::protocol::{
@@ -226,7 +226,11 @@ pub fn crashed() -> AppState {
     let mut state = finished();
     let design = Design::for_model("/models/smollm2-Q4_1.gguf");
     state.loaded = None;
-    state.crash = Some(Crash { error: error(), retry: Some(Retry { design, message: Some(MessageId(4)) }), is_death: true });
+    state.crash = Some(Crash {
+        error: error(),
+        retry: Some(Retry { design, reply: Some(ReplyId { chat: ChatId(1), message: MessageId(4) }) }),
+        is_death: true,
+    });
     state
 }
 

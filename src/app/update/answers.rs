@@ -17,7 +17,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             // the question stays in memory and is tried again: the reply need not wait for the disk
             generate::on_saved(state, seq, now, effects);
         }
-        Answer::Messages(id, messages) => chat::on_messages(state, id, messages, effects),
+        Answer::Messages(id, messages) => chat::on_messages(state, id, messages, now, effects),
         Answer::Found(text, chats) => {
             if state.chats.search == text {
                 state.chats.found = Some(chats);

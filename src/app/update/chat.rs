@@ -120,7 +120,7 @@ fn remember_open(state: &mut AppState, id: ChatId, now: Now) {
     state.internal.settings_changed = Some(now.secs);
 }
 
-pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMessage>, effects: &mut Vec<Effect>) {
+pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMessage>, now: Now, effects: &mut Vec<Effect>) {
     let leaf = state.chats.get(id).and_then(|chat| chat.leaf);
     let running = state.generating().map(|generating| (generating.message, generating.text.clone()));
     let Some(open) = state.chats.open.as_mut().filter(|open| open.id == id) else { return };
@@ -135,6 +135,9 @@ pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMe
     }
     open.is_loaded = true;
     open.relink(leaf);
+    if state.can_generate() && state.internal.send_when_ready == Some(id) {
+        super::generate::send_waiting(state, now, effects);
+    }
     super::meter::count(state, effects);
 }
 

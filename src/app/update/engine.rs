@@ -1,7 +1,7 @@
 //! What the engine says.
 
 use super::{AppState, Effect, Now, load, meter, models, reply};
-use crate::app::{Activity, Crash, EngineState, MarkerKind, Retry, Severity};
+use crate::app::{Activity, Crash, EngineState, Generating, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
 
 /// Lines of the engine kept for the log view.
@@ -67,27 +67,34 @@ fn on_failed(state: &mut AppState, job: JobId, error: crate::protocol::EngineErr
 
 /// The engine died: the window stays, what had arrived is kept, and one button goes on.
 fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
-    let message = reply::on_died(state, &error, now, effects);
+    let generating = reply::on_died(state, &error, now, effects);
     let loading = match std::mem::take(&mut state.activity) {
         Activity::Loading(loading) => Some(loading),
         _ => None,
     };
     let loaded = state.loaded.take();
-    // not retried blindly: the user says when
-    let design = loading.map(|loading| *loading.design).or_else(|| loaded.map(|report| report.design));
+    let running = generating.as_ref().map(Generating::id).or(loading.as_ref().and_then(|loading| loading.then_continue));
+    // not retried blindly: the user says when. What was asked for last is what is wanted
+    let coming = [
+        generating.and_then(|generating| generating.then_load).map(|wanted| *wanted),
+        state.internal.inspecting.take(),
+        state.internal.queued_load.take(),
+    ];
+    let coming = coming.into_iter().flatten().next();
+    let reply = running.or(coming.as_ref().and_then(|wanted| wanted.then));
+    let design = coming.map(|wanted| wanted.design);
+    let design = design.or(loading.map(|loading| *loading.design)).or(loaded.map(|report| report.design));
     state.resident.clear();
     state.telemetry.memory = None;
     state.internal.counting = None;
     state.internal.counted = None;
     state.internal.probing = None;
-    state.internal.inspecting = None;
-    state.internal.queued_load = None;
-    state.internal.send_when_ready = false;
+    state.internal.send_when_ready = None;
     state.engine = EngineState::Starting;
     state.telemetry.mark(now.secs, MarkerKind::Died, "engine ended");
     if error.kind == ErrorKind::Cancelled {
         state.notices.push(Severity::Info, error.to_string(), error.details, None, now.secs);
         return;
     }
-    state.crash = Some(Crash { error, retry: design.map(|design| Retry { design, message }), is_death: true });
+    state.crash = Some(Crash { error, retry: design.map(|design| Retry { design, reply }), is_death: true });
 }

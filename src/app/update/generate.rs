@@ -1,9 +1,9 @@
 //! Asking for replies: send, regenerate, edit, continue.
 
 use super::{Action, AppState, Effect, Now, chat, reply};
-use crate::app::{Activity, Dialog, Generating, NoticeAction, Severity};
+use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
 use crate::protocol::{Command, EngineError, GenerateRequest, Message, Overflow, Prompt, Role};
-use crate::store::{ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
+use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
 /// Sends the draft: a question in a chat, the text to go on with in a notebook.
 pub(super) fn send(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
@@ -65,6 +65,44 @@ pub(super) fn continue_reply(state: &mut AppState, message: MessageId, now: Now,
     let leaf = Some(message);
     open.relink(leaf);
     begin(state, chat, reply, text, Some(message), None, now, effects);
+}
+
+/// Goes on with a reply that waited for a load. Where its chat is not on screen any more its text is not at hand: that is said then.
+pub(super) fn go_on(state: &mut AppState, reply: ReplyId, now: Now, effects: &mut Vec<Effect>) -> bool {
+    if state.chats.open.as_ref().is_some_and(|open| open.id == reply.chat && open.get(reply.message).is_some()) {
+        continue_reply(state, reply.message, now, effects);
+        return state.generating().is_some();
+    }
+    if let Some(title) = state.chats.get(reply.chat).map(title_words) {
+        let offer = NoticeAction { label: "Open it".into(), action: Box::new(Action::OpenChat(reply.chat)) };
+        let text = format!("The reply in “{title}” was not gone on with, because another chat is open");
+        state.notices.push(Severity::Warn, text, Vec::new(), Some(offer), now.secs);
+    }
+    false
+}
+
+/// Sends the draft that waited for the model, in the chat it was typed in and in no other.
+pub(super) fn send_waiting(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) -> bool {
+    let Some(chat) = state.internal.send_when_ready.take() else { return false };
+    if let Some(open) = state.chats.open.as_ref().filter(|open| open.id == chat) {
+        if open.is_loaded {
+            send(state, now, effects);
+        } else {
+            // its messages are still on their way from the disk
+            state.internal.send_when_ready = Some(chat);
+        }
+        return state.generating().is_some();
+    }
+    if let Some(title) = state.chats.get(chat).map(title_words) {
+        let offer = NoticeAction { label: "Open it".into(), action: Box::new(Action::OpenChat(chat)) };
+        let text = format!("What you typed in “{title}” was not sent, because another chat is open; it is still there");
+        state.notices.push(Severity::Warn, text, Vec::new(), Some(offer), now.secs);
+    }
+    false
+}
+
+fn title_words(chat: &Chat) -> String {
+    if chat.title.is_empty() { "New chat".into() } else { chat.title.clone() }
 }
 
 /// A reply to `question`, as a new branch end.
@@ -209,16 +247,18 @@ fn provenance(state: &mut AppState) -> Option<Provenance> {
     })
 }
 
-/// Whether a reply can be asked for; says why not otherwise. A draft is sent by itself once a load that runs is over.
+/// Whether a reply can be asked for; says why not otherwise. A draft is sent by itself once a load that is on its way is over.
 fn ready_or_explain(state: &mut AppState, is_send: bool, now: Now) -> bool {
+    let is_loading = state.loading().is_some() || state.internal.inspecting.is_some();
+    if is_send && is_loading {
+        state.internal.send_when_ready = state.chats.open.as_ref().map(|open| open.id);
+        state.notices.push(Severity::Info, "It will be sent as soon as the model is ready", Vec::new(), None, now.secs);
+        return false;
+    }
     if state.can_generate() {
         return true;
     }
-    let is_loading = state.loading().is_some() || state.internal.inspecting.is_some();
-    if is_loading && is_send {
-        state.internal.send_when_ready = true;
-        state.notices.push(Severity::Info, "It will be sent as soon as the model is ready", Vec::new(), None, now.secs);
-    } else if state.loaded.is_none() && !is_loading {
+    if state.loaded.is_none() && !is_loading {
         let (label, action) = match &state.crash {
             Some(crash) if crash.retry.is_some() => ("Go on", Action::Recover),
             _ => ("Open a model…", Action::PickModel),

@@ -1,40 +1,46 @@
-//! Loading a design: looked at first, started, queued behind what runs, and what comes of it.
+//! Loading a design: looked at first, queued behind what runs, started, and what comes of it.
 
 use super::{AppState, Effect, Now, generate, models};
-use crate::app::{Activity, Crash, Dialog, EngineState, FitWarning, Inspection, Loading, MarkerKind, Retry};
+use crate::app::{Activity, Crash, Dialog, EngineState, FitWarning, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
 use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest};
-use crate::store::MessageId;
 
 /// Left to the rest of the machine when the keep-warm budget is chosen by the application, bytes.
 const HEADROOM: u64 = 1_000_000_000;
 
-/// Starts a load: looks at the file first (unless it is warm), then loads what fits. A reply that runs is stopped and gone on with.
-pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: Option<MessageId>, effects: &mut Vec<Effect>) {
+/// Asks for a load. A reply that runs goes on until it is known that the load can start: a bad file or a design that does not fit costs
+/// nothing. A load that runs is given up at once.
+pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: Option<ReplyId>, effects: &mut Vec<Effect>) {
     state.crash = None;
-    state.dialog = Dialog::None;
-    match &mut state.activity {
-        Activity::Generating(generating) => {
-            generating.then_load = Some(Box::new(design));
-            generating.stopping.get_or_insert(now.secs);
-            effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+    if matches!(state.dialog, Dialog::Fit(_)) {
+        state.dialog = Dialog::None;
+    }
+    let internal = &mut state.internal;
+    // a second choice takes over the reply that waits for the first
+    let earlier = [internal.inspecting.take(), internal.queued_load.take(), internal.unfit.take()];
+    let then = then.or_else(|| earlier.into_iter().flatten().find_map(|wanted| wanted.then));
+    let mut wanted = WantedLoad { design, since: now.secs, then, keep_warm: None };
+    if let Activity::Loading(loading) = &mut state.activity {
+        wanted.then = wanted.then.or(loading.then_continue);
+        if !loading.stopping && *loading.design == wanted.design {
+            loading.then_continue = wanted.then;
             return;
         }
-        Activity::Loading(loading) => {
-            loading.stopping = true;
-            effects.push(Effect::Send(Command::Cancel { job: loading.job }));
-            state.internal.queued_load = Some((design, now.secs, then));
-            return;
-        }
-        Activity::None => {}
+        loading.stopping = true;
+        effects.push(Effect::Send(Command::Cancel { job: loading.job }));
+        state.internal.queued_load = Some(wanted);
+        return;
     }
-    let is_warm = state.resident.iter().any(|resident| !resident.design.needs_reload(&design));
-    if is_warm {
-        start_load(state, design, now.secs, then, u64::MAX, effects);
-    } else {
-        let freed = state.resident.iter().map(|resident| resident.memory.total()).sum();
-        state.internal.inspecting = Some((design.clone(), now.secs, then));
-        effects.push(Effect::Inspect { design: Box::new(design), freed });
+    look(state, wanted, now, effects);
+}
+
+/// Has the file looked at before it is loaded, unless it is warm.
+fn look(state: &mut AppState, wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
+    if state.resident.iter().any(|resident| !resident.design.needs_reload(&wanted.design)) {
+        return proceed(state, wanted, now, effects);
     }
+    let freed = state.resident.iter().map(|resident| resident.memory.total()).sum();
+    effects.push(Effect::Inspect { design: Box::new(wanted.design.clone()), freed });
+    state.internal.inspecting = Some(wanted);
 }
 
 pub(super) fn on_inspected(
@@ -44,22 +50,23 @@ pub(super) fn on_inspected(
     now: Now,
     effects: &mut Vec<Effect>,
 ) {
-    let Some((_, since, then)) = state.internal.inspecting.take_if(|(waiting, ..)| *waiting == design) else { return };
+    let Some(mut wanted) = state.internal.inspecting.take_if(|wanted| wanted.design == design) else { return };
     match result {
         Err(error) => {
-            state.internal.send_when_ready = false;
+            state.internal.send_when_ready = None;
             state.settings.start_succeeded();
             state.crash = Some(Crash { error, retry: None, is_death: false });
+            resume(state, wanted.then, now, effects);
         }
         Ok(inspection) => {
             state.telemetry.predicted = Some(inspection.estimate.memory);
             state.telemetry.bytes_per_token = Some(inspection.bytes_per_token);
             if inspection.estimate.fits {
-                let warm = keep_warm(state, &inspection);
-                start_load(state, design, since, then, warm, effects);
+                wanted.keep_warm = Some(keep_warm(state, &inspection));
+                proceed(state, wanted, now, effects);
             } else {
-                state.internal.fit_then = Some((now.secs, then));
                 state.dialog = Dialog::Fit(Box::new(FitWarning { design, estimate: inspection.estimate, nearest: inspection.nearest }));
+                state.internal.unfit = Some(wanted);
             }
         }
     }
@@ -74,8 +81,8 @@ fn keep_warm(state: &AppState, inspection: &Inspection) -> u64 {
 
 pub(super) fn load_anyway(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     if let Dialog::Fit(warning) = std::mem::take(&mut state.dialog) {
-        let then = state.internal.fit_then.take().and_then(|(_, then)| then);
-        start_load(state, warning.design, now.secs, then, 0, effects);
+        let then = state.internal.unfit.take().and_then(|wanted| wanted.then);
+        proceed(state, WantedLoad { design: warning.design, since: now.secs, then, keep_warm: Some(0) }, now, effects);
     }
 }
 
@@ -83,24 +90,57 @@ pub(super) fn load_nearest(state: &mut AppState, now: Now, effects: &mut Vec<Eff
     if let Dialog::Fit(warning) = std::mem::take(&mut state.dialog)
         && let Some(nearest) = warning.nearest
     {
-        let design = nearest.design;
-        let then = state.internal.fit_then.take().and_then(|(_, then)| then);
-        begin_load(state, design, now, then, effects);
+        begin_load(state, nearest.design, now, None, effects);
     }
 }
 
-fn start_load(state: &mut AppState, design: Design, since: f64, then: Option<MessageId>, warm: u64, effects: &mut Vec<Effect>) {
+/// The dialog about a design that does not fit was closed: it is not loaded, and what waited for it is not done.
+pub(super) fn forget_unfit(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
+    if let Some(wanted) = state.internal.unfit.take() {
+        state.internal.send_when_ready = None;
+        resume(state, wanted.then, now, effects);
+    }
+}
+
+/// A load that a reply was stopped for does not come: the reply goes on with the model that is there.
+fn resume(state: &mut AppState, then: Option<ReplyId>, now: Now, effects: &mut Vec<Effect>) {
+    if let Some(reply) = then
+        && state.can_generate()
+    {
+        generate::go_on(state, reply, now, effects);
+    }
+}
+
+/// The load will start: at once, or as soon as what runs has been told to end and has ended.
+pub(super) fn proceed(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
+    match &mut state.activity {
+        Activity::None => start_load(state, wanted, effects),
+        Activity::Generating(generating) => {
+            generating.stopping.get_or_insert(now.secs);
+            generating.then_load = Some(Box::new(wanted));
+            effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+        }
+        Activity::Loading(loading) => {
+            wanted.then = wanted.then.or(loading.then_continue);
+            loading.stopping = true;
+            effects.push(Effect::Send(Command::Cancel { job: loading.job }));
+            state.internal.queued_load = Some(wanted);
+        }
+    }
+}
+
+fn start_load(state: &mut AppState, wanted: WantedLoad, effects: &mut Vec<Effect>) {
     if let Some(probe) = state.internal.probing.take() {
         effects.push(Effect::Send(Command::Cancel { job: probe }));
     }
+    let WantedLoad { design, since, then, keep_warm } = wanted;
     let same_family = state.family().is_some_and(|family| family.rung_of(&design.model).is_some());
     let from = state.active_quant().filter(|_| same_family).map(str::to_owned);
     let job = state.job();
-    let warm = if warm == u64::MAX { state.settings.keep_warm_bytes.unwrap_or(u64::MAX) } else { warm };
-    let request = LoadRequest { design: design.clone(), keep_warm_bytes: warm };
+    let keep_warm_bytes = keep_warm.or(state.settings.keep_warm_bytes).unwrap_or(u64::MAX);
+    effects.push(Effect::Send(Command::Load { job, request: LoadRequest { design: design.clone(), keep_warm_bytes } }));
     state.activity =
         Activity::Loading(Loading { job, design: Box::new(design), fraction: 0.0, since, from, then_continue: then, stopping: false });
-    effects.push(Effect::Send(Command::Load { job, request }));
 }
 
 pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport>, now: Now, effects: &mut Vec<Effect>) {
@@ -113,11 +153,10 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
     };
     let seconds = now.secs - loading.since;
     let quant = report.info.quant.clone();
-    match loading.from.filter(|from| *from != quant) {
-        Some(from) => {
-            state.telemetry.mark(now.secs, MarkerKind::Switch, format!("{from} → {quant} {seconds:.2} s"));
-            state.pending_switch = Some((from, seconds));
-        }
+    // a load that is no switch takes the mark of an earlier one away: the reply to come is not the first after that
+    state.pending_switch = loading.from.filter(|from| *from != quant).map(|from| (from, seconds));
+    match &state.pending_switch {
+        Some((from, _)) => state.telemetry.mark(now.secs, MarkerKind::Switch, format!("{from} → {quant} {seconds:.2} s")),
         None => state.telemetry.mark(now.secs, MarkerKind::Load, format!("{quant} loaded {seconds:.2} s")),
     }
     state.crash = None;
@@ -132,14 +171,11 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
     state.internal.settings_changed = Some(now.secs);
     state.internal.counted = None;
     state.loaded = Some(report);
-    if start_queued(state, now, effects) {
+    if hand_on(state, loading.then_continue, now, effects) {
         return;
     }
-    if let Some(message) = loading.then_continue {
-        generate::continue_reply(state, message, now, effects);
-    } else if std::mem::take(&mut state.internal.send_when_ready) {
-        generate::send(state, now, effects);
-    } else if state.telemetry.bandwidth_gb_s.is_none() {
+    let goes_on = loading.then_continue.is_some_and(|reply| generate::go_on(state, reply, now, effects));
+    if !goes_on && !generate::send_waiting(state, now, effects) && state.telemetry.bandwidth_gb_s.is_none() {
         models::probe(state, effects);
     }
 }
@@ -147,21 +183,26 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
 pub(super) fn on_load_failed(state: &mut AppState, error: EngineError, now: Now, effects: &mut Vec<Effect>) {
     let Activity::Loading(loading) = std::mem::take(&mut state.activity) else { return };
     state.settings.start_succeeded();
-    if start_queued(state, now, effects) {
+    if hand_on(state, loading.then_continue, now, effects) {
         return;
     }
-    state.internal.send_when_ready = false;
+    state.internal.send_when_ready = None;
     if error.kind == ErrorKind::Cancelled {
         state.telemetry.mark(now.secs, MarkerKind::Stop, "load stopped");
         return;
     }
-    let retry = Some(Retry { design: *loading.design, message: loading.then_continue });
+    let retry = Some(Retry { design: *loading.design, reply: loading.then_continue });
     state.crash = Some(Crash { error, retry, is_death: false });
 }
 
-fn start_queued(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) -> bool {
-    let Some((design, since, then)) = state.internal.queued_load.take() else { return false };
-    begin_load(state, design, Now { secs: since, ..now }, then, effects);
+/// After a load: whether another one follows, which then takes over the reply that waits.
+fn hand_on(state: &mut AppState, then: Option<ReplyId>, now: Now, effects: &mut Vec<Effect>) -> bool {
+    if let Some(inspecting) = &mut state.internal.inspecting {
+        inspecting.then = inspecting.then.or(then);
+        return true;
+    }
+    let Some(wanted) = state.internal.queued_load.take() else { return false };
+    look(state, wanted, now, effects);
     true
 }
 
@@ -171,7 +212,7 @@ pub(super) fn recover(state: &mut AppState, now: Now, effects: &mut Vec<Effect>)
     if !matches!(state.engine, EngineState::Up { .. }) {
         effects.push(Effect::RestartEngine);
     }
-    begin_load(state, retry.design, now, retry.message, effects);
+    begin_load(state, retry.design, now, retry.reply, effects);
 }
 
 pub(super) fn on_engine_up(state: &mut AppState, _now: Now, _effects: &mut Vec<Effect>) {

@@ -21,9 +21,10 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
     let mut effects = Vec::new();
     match action {
         Action::Navigate(page) => navigate(state, page, now),
-        Action::CloseDialog => state.dialog = Dialog::None,
+        Action::CloseDialog => show_dialog(state, Dialog::None, now, &mut effects),
         Action::ToggleShortcuts => {
-            state.dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
+            let dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
+            show_dialog(state, dialog, now, &mut effects);
         }
         Action::DismissNotice(id) => state.notices.dismiss(id),
         Action::Copy(text) => effects.push(Effect::Copy(text)),
@@ -164,10 +165,16 @@ fn navigate(state: &mut AppState, page: Page, now: Now) {
     state.internal.settings_changed = Some(now.secs);
 }
 
+/// Shows another dialog, or none: what the one before it asked is answered with no.
+fn show_dialog(state: &mut AppState, dialog: Dialog, now: Now, effects: &mut Vec<Effect>) {
+    state.dialog = dialog;
+    load::forget_unfit(state, now, effects);
+}
+
 /// One Stop for everything: the reply first, then the load, then the rung that is being made.
 fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
-    state.internal.send_when_ready = false;
-    state.internal.inspecting = None;
+    state.internal.send_when_ready = None;
+    let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
     match &mut state.activity {
         Activity::Generating(generating) => {
             generating.then_load = None;
@@ -176,8 +183,10 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
         }
         Activity::Loading(loading) => {
             loading.stopping = true;
+            loading.then_continue = None;
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
         }
+        Activity::None if was_coming => {}
         Activity::None => making::cancel_make(state, effects),
     }
 }

@@ -107,6 +107,7 @@ pub(super) fn on_unloaded(state: &mut AppState, resident: Vec<Resident>) {
     state.resident = resident;
     if !state.resident.iter().any(|resident| resident.active) {
         state.loaded = None;
+        state.pending_switch = None;
         state.telemetry.memory = None;
         state.internal.counted = None;
     }

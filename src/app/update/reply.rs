@@ -1,9 +1,9 @@
 //! What the engine says about a reply.
 
-use super::{AppState, Effect, Now, chat, load, meter};
+use super::{AppState, Effect, Now, chat, generate, load, meter};
 use crate::app::{Activity, Dialog, Generating, MarkerKind, Severity};
-use crate::protocol::{EngineError, ErrorKind, Event, GenerateStats, JobId, TokenBatch};
-use crate::store::{ChatMode, MessageId, MessageState, Op};
+use crate::protocol::{EngineError, ErrorKind, Event, GenerateStats, JobId, StopReason, TokenBatch};
+use crate::store::{ChatMode, MessageState, Op};
 
 /// What an event of this module's jobs does.
 pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &mut Vec<Effect>) {
@@ -86,13 +86,23 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
         state.telemetry.ttft_ms = Some(stats.ttft_ms);
     }
     state.telemetry.decode.push(now.secs, 0.0);
-    if generating.stopping.is_some() {
+    if generating.stopping.is_some() && generating.then_load.is_none() {
         state.telemetry.mark(now.secs, MarkerKind::Stop, "stopped");
     }
+    let was_cut = stats.stop == StopReason::Cancelled;
     finish(state, &generating, MessageState::Whole, Some(stats), now, effects);
-    if let Some(design) = generating.then_load {
-        load::begin_load(state, *design, now, Some(generating.message), effects);
+    if !load_after(state, generating, was_cut, now, effects) {
+        generate::send_waiting(state, now, effects);
     }
+}
+
+/// Starts the load that the reply was to make way for. A reply that had ended by itself when it was told to is not gone on with.
+fn load_after(state: &mut AppState, generating: Generating, was_cut: bool, now: Now, effects: &mut Vec<Effect>) -> bool {
+    let id = generating.id();
+    let Some(mut wanted) = generating.then_load else { return false };
+    wanted.then = if was_cut { Some(id) } else { wanted.then.filter(|then| *then != id) };
+    load::proceed(state, *wanted, now, effects);
+    true
 }
 
 /// A reply failed: what had arrived is kept and marked.
@@ -102,23 +112,30 @@ pub(super) fn on_failed(state: &mut AppState, job: JobId, error: EngineError, no
     state.telemetry.decode.push(now.secs, 0.0);
     let message_state = if error.kind == ErrorKind::Cancelled { MessageState::Whole } else { MessageState::Failed(error.clone()) };
     finish(state, &generating, message_state, None, now, effects);
+    let was_cut = error.kind == ErrorKind::Cancelled;
     match error.kind {
         ErrorKind::ContextOverflow => state.dialog = Dialog::Overflow(generating.message, error),
         ErrorKind::Cancelled => {}
         _ => state.notices.push(Severity::Error, error.to_string(), error.details, None, now.secs),
     }
-    if let Some(design) = generating.then_load {
-        load::begin_load(state, *design, now, Some(generating.message), effects);
+    if !load_after(state, generating, was_cut, now, effects) {
+        state.internal.send_when_ready = None;
     }
 }
 
-/// The engine died under the reply: what had arrived is kept and marked; says which reply it was.
-pub(super) fn on_died(state: &mut AppState, error: &EngineError, now: Now, effects: &mut Vec<Effect>) -> Option<MessageId> {
-    let Activity::Generating(generating) = std::mem::take(&mut state.activity) else { return None };
+/// The engine died under the reply: what had arrived is kept and marked; gives the reply it was.
+pub(super) fn on_died(state: &mut AppState, error: &EngineError, now: Now, effects: &mut Vec<Effect>) -> Option<Generating> {
+    let generating = match std::mem::take(&mut state.activity) {
+        Activity::Generating(generating) => generating,
+        other => {
+            state.activity = other;
+            return None;
+        }
+    };
     state.telemetry.prefilling = None;
     state.telemetry.decode.push(now.secs, 0.0);
     finish(state, &generating, MessageState::Failed(error.clone()), None, now, effects);
-    Some(generating.message)
+    Some(generating)
 }
 
 fn take_if(state: &mut AppState, job: JobId) -> Option<Generating> {

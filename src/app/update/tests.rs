@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+mod loads;
+
 use super::*;
 use crate::app::{Activity, EngineState, Inspection, MarkerKind};
 use crate::library::Estimate;
@@ -103,6 +105,36 @@ fn running(state: &AppState) -> JobId {
     state.generating().expect("a reply runs").job
 }
 
+/// Asks something and lets the question be saved.
+fn replying(state: &mut AppState) -> JobId {
+    let effects = type_and_send(state, "Why?");
+    on_answer(state, Answer::Saved(saved(&effects)), now(2.1));
+    running(state)
+}
+
+fn cancelled(predicted: u32) -> Box<GenerateStats> {
+    Box::new(GenerateStats { stop: StopReason::Cancelled, ..*stats(predicted) })
+}
+
+/// Lets the file that is looked at be as said.
+fn inspected(state: &mut AppState, effects: &[Effect], fits: bool) -> Vec<Effect> {
+    let looked = effects.iter().find_map(|effect| if let Effect::Inspect { design, .. } = effect { Some(design.clone()) } else { None });
+    let design = looked.expect("a file is looked at");
+    on_answer(state, Answer::Inspected { design, result: Box::new(Ok(inspection(fits))) }, now(3.0))
+}
+
+fn loads(effects: &[Effect]) -> Option<&Design> {
+    effects.iter().find_map(|effect| if let Effect::Send(Command::Load { request, .. }) = effect { Some(&request.design) } else { None })
+}
+
+fn cancels(effects: &[Effect], job: JobId) -> bool {
+    effects.contains(&Effect::Send(Command::Cancel { job }))
+}
+
+fn generates(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Generate { .. })))
+}
+
 fn tokens(state: &mut AppState, text: &str, total: u32) {
     let job = running(state);
     let batch = TokenBatch { text: text.into(), n: 1, total, first: f64::from(total), last: f64::from(total) + 0.01, kv_used: 0 };
@@ -183,23 +215,6 @@ fn the_engines_death_keeps_what_had_arrived_and_offers_one_button() {
     let Some(Effect::Send(Command::Generate { request, .. })) = effects.last() else { panic!("{effects:?}") };
     let crate::protocol::Prompt::Chat { messages } = &request.prompt else { panic!("a chat goes on as a chat") };
     assert_eq!(messages.last().map(|message| (message.role, message.text.as_str())), Some((Role::Assistant, "Half")));
-}
-
-#[test]
-fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
-    let mut state = ready();
-    let effects = type_and_send(&mut state, "Why?");
-    on_answer(&mut state, Answer::Saved(saved(&effects)), now(2.1));
-    tokens(&mut state, "Half", 1);
-    let job = running(&state);
-    let effects = on_action(&mut state, Action::OpenModel("a-Q8_0.gguf".into()), now(3.0));
-    assert!(matches!(effects[..], [Effect::Send(Command::Cancel { .. })]));
-    let effects = on_event(&mut state, Event::Generated { job, stats: stats(1) }, now(3.1));
-    let effects = finish_load(&mut state, effects, "a-Q8_0.gguf", "Q8_0");
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(3.5));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Generate { .. }))));
-    tokens(&mut state, " done", 1);
-    assert_eq!(shown(&state)[1].1, "Half done");
 }
 
 #[test]

@@ -136,7 +136,7 @@ pub fn recover_words(state: &AppState) -> Option<String> {
         rung.map_or_else(|| retry.design.model.file_stem().unwrap_or_default().to_string_lossy().into_owned(), |rung| rung.quant.clone());
     let is_death = state.crash.as_ref().is_some_and(|crash| crash.is_death);
     let verb = if is_death { "Reload" } else { "Try to load" };
-    Some(match retry.message {
+    Some(match retry.reply {
         Some(_) => format!("{verb} {name} and finish the reply"),
         None if is_death => format!("{verb} {name}"),
         None => format!("{verb} {name} again"),
