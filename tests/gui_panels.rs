@@ -640,12 +640,12 @@ fn keys_wait_while_a_dialog_is_open() {
 #[test]
 fn notices_offer_and_go() {
     let mut state = busy_state();
-    let offer = inferscope::app::NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete) };
+    let offer = inferscope::app::NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete(ChatId(1))) };
     state.notices.push(Severity::Info, "The chat was deleted", Vec::new(), Some(offer), 99.0);
     state.notices.push(Severity::Error, "Q6_K was not made", vec!["disk full".into()], None, 99.0);
     let mut harness = harness(state);
     harness.get_by_label("Undo").click();
-    assert_eq!(asked(&mut harness), [Action::UndoDelete, Action::DismissNotice(1)]);
+    assert_eq!(asked(&mut harness), [Action::UndoDelete(ChatId(1)), Action::DismissNotice(1)]);
     harness.get_by_label("Show details").click();
     harness.run();
     harness.get_by_label("disk full");

@@ -64,8 +64,8 @@ pub enum Action {
     RenameChat(ChatId, String),
     /// Delete a chat; can be undone
     DeleteChat(ChatId),
-    /// Bring the chat deleted last back
-    UndoDelete,
+    /// Bring a deleted chat back
+    UndoDelete(ChatId),
     /// Search titles and texts
     SearchChats(String),
     /// Set the system prompt of the open chat

@@ -21,9 +21,9 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             }
         }
         Action::DeleteChat(id) => delete(state, id, now, effects),
-        Action::UndoDelete => {
-            if let Some(chat) = state.chats.deleted.take() {
-                let id = chat.id;
+        Action::UndoDelete(id) => {
+            if let Some(at) = state.chats.deleted.iter().position(|chat| chat.id == id) {
+                let chat = state.chats.deleted.remove(at);
                 state.chats.list.push(chat);
                 state.chats.sort();
                 save(state, vec![Op::RestoreChat(id)], effects);
@@ -148,9 +148,9 @@ fn delete(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>)
     let Some(index) = state.chats.list.iter().position(|chat| chat.id == id) else { return };
     let chat = state.chats.list.remove(index);
     let title = if chat.title.is_empty() { "New chat".to_owned() } else { chat.title.clone() };
-    state.chats.deleted = Some(chat);
+    state.chats.deleted.push(chat);
     save(state, vec![Op::DeleteChat(id)], effects);
-    let undo = NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete) };
+    let undo = NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete(id)) };
     state.notices.push(Severity::Info, format!("Deleted “{title}”"), Vec::new(), Some(undo), now.secs);
     if state.chats.open.as_ref().is_some_and(|open| open.id == id) {
         state.chats.open = None;

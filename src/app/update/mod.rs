@@ -51,7 +51,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         | Action::OpenChat(_)
         | Action::RenameChat(..)
         | Action::DeleteChat(_)
-        | Action::UndoDelete
+        | Action::UndoDelete(_)
         | Action::SearchChats(_)
         | Action::SetSystem(_)
         | Action::SetDraft(_)

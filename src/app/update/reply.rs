@@ -159,7 +159,7 @@ fn finish(
     let quant = state.active_quant().unwrap_or_default().to_owned();
     let mut ops = Vec::new();
     let mut notebook = None;
-    if let Some(chat) = state.chats.get_mut(generating.chat) {
+    if let Some(chat) = state.chats.known_mut(generating.chat) {
         chat.updated_ms = now.unix_ms;
         if !quant.is_empty() {
             chat.last_design = quant;

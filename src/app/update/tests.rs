@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+mod chats;
 mod loads;
 
 use super::*;
@@ -267,18 +268,6 @@ fn regenerate_branches_and_the_old_reply_stays() {
     assert_eq!(open.messages.len(), 3);
     let newest = *open.branch.last().expect("a reply");
     assert_eq!(crate::app::siblings(&open.messages, newest), [reply, newest]);
-}
-
-#[test]
-fn a_deleted_chat_comes_back() {
-    let mut state = ready();
-    type_and_send(&mut state, "Why?");
-    let id = state.chats.current().expect("open").id;
-    let effects = on_action(&mut state, Action::DeleteChat(id), now(3.0));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Cancel { .. }))), "its reply is stopped");
-    assert!(state.chats.get(id).is_none());
-    on_action(&mut state, Action::UndoDelete, now(4.0));
-    assert!(state.chats.get(id).is_some());
 }
 
 #[test]
