@@ -312,8 +312,12 @@ pub struct Internal {
     pub(super) next_seq: u64,
     /// The load whose file is being looked at
     pub(super) inspecting: Option<WantedLoad>,
-    /// The count that is out: its job and what it counts
-    pub(super) counting: Option<JobId>,
+    /// The count that is out: its job, and whether there was a draft to count
+    pub(super) counting: Option<(JobId, bool)>,
+    /// The draft has changed since the count that is out, or was answered last, was asked for
+    pub(super) draft_is_newer: bool,
+    /// How long the tokens of the last draft were, bytes
+    pub(super) bytes_per_token: Option<f64>,
     /// What was counted last, to know when to count again
     pub(super) counted: Option<u64>,
     /// When the draft changed last, seconds

@@ -1,6 +1,6 @@
 //! The list of chats and the tree of the open one.
 
-use super::{Action, AppState, Effect, Now};
+use super::{Action, AppState, Effect, Now, meter};
 use crate::app::{NoticeAction, OpenChat, Page, Severity};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, Op};
 
@@ -45,6 +45,7 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             {
                 chat.system = system;
                 let op = Op::PutChat(chat.clone());
+                meter::forget(state);
                 save(state, vec![op], effects);
             }
         }
@@ -110,7 +111,7 @@ fn open(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>) {
     }
     save_draft(state, effects);
     state.chats.open = Some(OpenChat::loading(id));
-    state.internal.counted = None;
+    meter::forget(state);
     remember_open(state, id, now);
     effects.push(Effect::ReadChat(id));
 }
@@ -138,7 +139,7 @@ pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMe
     if state.can_generate() && state.internal.send_when_ready == Some(id) {
         super::generate::send_waiting(state, now, effects);
     }
-    super::meter::count(state, effects);
+    meter::count(state, effects);
 }
 
 fn delete(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>) {
@@ -174,6 +175,7 @@ fn set_draft(state: &mut AppState, text: String, now: Now, effects: &mut Vec<Eff
         state.internal.draft_unsaved = Some(id);
         // the first key starts the clock, so that steady typing is saved too
         state.internal.draft_changed.get_or_insert(now.secs);
+        meter::on_draft(state);
     }
 }
 
@@ -195,7 +197,7 @@ fn show_branch(state: &mut AppState, id: MessageId, effects: &mut Vec<Effect>) {
     }
     open.relink(Some(leaf));
     let chat_id = open.id;
-    state.internal.counted = None;
+    meter::forget(state);
     if let Some(chat) = state.chats.get_mut(chat_id) {
         chat.leaf = Some(leaf);
         let op = Op::PutChat(chat.clone());
@@ -234,7 +236,7 @@ fn branch_to_new_chat(state: &mut AppState, id: MessageId, now: Now, effects: &m
     open.messages = copies.into_iter().map(|message| (message.id, message)).collect();
     open.relink(parent);
     state.chats.open = Some(open);
-    state.internal.counted = None;
+    meter::forget(state);
     state.chats.list.push(chat);
     state.chats.sort();
     remember_open(state, chat_id, now);

@@ -1,7 +1,7 @@
 //! What the engine says.
 
 use super::{AppState, Effect, Now, load, meter, models, reply};
-use crate::app::{Activity, Crash, EngineState, Generating, MarkerKind, Retry, Severity};
+use crate::app::{Activity, ContextMeter, Crash, EngineState, Generating, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
 
 /// Lines of the engine kept for the log view.
@@ -88,6 +88,7 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     state.telemetry.memory = None;
     state.internal.counting = None;
     state.internal.counted = None;
+    state.meter = ContextMeter::default();
     state.internal.probing = None;
     state.internal.send_when_ready = None;
     state.engine = EngineState::Starting;

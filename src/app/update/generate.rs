@@ -1,6 +1,6 @@
 //! Asking for replies: send, regenerate, edit, continue.
 
-use super::{Action, AppState, Effect, Now, chat, reply};
+use super::{Action, AppState, Effect, Now, chat, meter, reply};
 use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
 use crate::protocol::{Command, EngineError, GenerateRequest, Message, Overflow, Prompt, Role};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
@@ -23,6 +23,7 @@ pub(super) fn send(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
         chat.draft.clear();
         state.internal.draft_unsaved = None;
         state.internal.draft_changed = None;
+        meter::on_sent(state);
     }
     title(state, id, &draft);
     reply_to(state, id, question, now, effects);

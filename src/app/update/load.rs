@@ -1,6 +1,6 @@
 //! Loading a design: looked at first, queued behind what runs, started, and what comes of it.
 
-use super::{AppState, Effect, Now, generate, models};
+use super::{AppState, Effect, Now, generate, meter, models};
 use crate::app::{Activity, Crash, Dialog, EngineState, FitWarning, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
 use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest};
 
@@ -169,7 +169,7 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
         models::rescan_with(state, Some(&opened), effects);
     }
     state.internal.settings_changed = Some(now.secs);
-    state.internal.counted = None;
+    meter::forget(state);
     state.loaded = Some(report);
     if hand_on(state, loading.then_continue, now, effects) {
         return;

@@ -4,8 +4,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::{AppState, Effect};
 use crate::app::{ContextMeter, Dialog, PromptView};
-use crate::protocol::{Command, EngineError, JobId, Message, Prompt, Rendered, Role};
+use crate::protocol::{Command, EngineError, JobId, Message, Prompt, Rendered, Role, reply_reserve};
 use crate::store::ChatMode;
+
+/// Bytes of a token of prose, before this model was seen to count.
+const BYTES_PER_TOKEN: f64 = 4.0;
+/// A draft of so many tokens tells how long this model's are; a shorter one is mostly its template, tokens.
+const TELLING: u32 = 32;
 
 /// Asks for the exact prompt that the draft would be sent as.
 pub(super) fn show_prompt(state: &mut AppState, effects: &mut Vec<Effect>) {
@@ -33,10 +38,11 @@ pub(super) fn count(state: &mut AppState, effects: &mut Vec<Effect>) {
         return;
     }
     let Some(report) = &state.loaded else { return };
+    let n_ctx = report.effective.n_ctx;
+    let reserve = reply_reserve(state.settings.max_tokens, n_ctx);
     let mut hasher = DefaultHasher::new();
     report.design.model.hash(&mut hasher);
-    report.effective.n_ctx.hash(&mut hasher);
-    let n_ctx = report.effective.n_ctx;
+    (n_ctx, reserve).hash(&mut hasher);
     let prompt = would_be_prompt(state);
     match &prompt {
         Some(Prompt::Chat { messages }) => messages.iter().for_each(|message| message.text.hash(&mut hasher)),
@@ -48,30 +54,47 @@ pub(super) fn count(state: &mut AppState, effects: &mut Vec<Effect>) {
         return;
     }
     state.internal.counted = Some(key);
+    state.internal.draft_is_newer = false;
     match prompt {
-        None => state.meter = ContextMeter { n_ctx, reserve: reserve(state, n_ctx), is_exact: true, ..ContextMeter::default() },
+        None => state.meter = ContextMeter { n_ctx, reserve, is_exact: true, ..ContextMeter::default() },
         Some(prompt) => {
             let job = state.job();
-            state.internal.counting = Some(job);
+            state.internal.counting = Some((job, state.chats.current().is_some_and(|chat| !chat.draft.trim().is_empty())));
             effects.push(Effect::Send(Command::Render { job, prompt }));
         }
     }
 }
 
-/// Tokens that are kept for the reply, as the engine keeps them.
-fn reserve(state: &AppState, n_ctx: u32) -> u32 {
-    match state.settings.max_tokens {
-        0 => (n_ctx / 4).min(256),
-        tokens => tokens.min(n_ctx),
-    }
+/// What was counted is not what would be sent any more, or not by the model that would answer.
+pub(super) fn forget(state: &mut AppState) {
+    state.internal.counted = None;
+    state.meter.is_exact = false;
+}
+
+/// The draft has changed: until it is counted, its tokens are estimated from its length.
+pub(super) fn on_draft(state: &mut AppState) {
+    state.internal.draft_is_newer = true;
+    state.meter.is_exact = false;
+    state.meter.draft = match state.chats.current() {
+        Some(chat) if !chat.draft.trim().is_empty() => {
+            let bytes_per_token = state.internal.bytes_per_token.unwrap_or(BYTES_PER_TOKEN);
+            (chat.draft.len() as f64 / bytes_per_token).ceil() as u32
+        }
+        _ => 0,
+    };
+}
+
+/// The draft was sent: it is part of what was said now.
+pub(super) fn on_sent(state: &mut AppState) {
+    let meter = &mut state.meter;
+    meter.history += std::mem::take(&mut meter.draft);
+    meter.is_exact = false;
 }
 
 pub(super) fn on_rendered(state: &mut AppState, job: JobId, result: Result<Rendered, EngineError>) {
-    if state.internal.counting == Some(job) {
-        state.internal.counting = None;
+    if let Some((_, has_draft)) = state.internal.counting.take_if(|(counting, _)| *counting == job) {
         let (Ok(rendered), Some(report)) = (&result, &state.loaded) else { return };
         let n_ctx = report.effective.n_ctx;
-        let has_draft = state.chats.current().is_some_and(|chat| !chat.draft.trim().is_empty());
         let draft = if has_draft { rendered.last_tokens } else { 0 };
         let system = rendered.system_tokens;
         state.meter = ContextMeter {
@@ -79,9 +102,16 @@ pub(super) fn on_rendered(state: &mut AppState, job: JobId, result: Result<Rende
             system,
             history: rendered.n_tokens.saturating_sub(system + draft),
             draft,
-            reserve: reserve(state, n_ctx),
+            reserve: reply_reserve(state.settings.max_tokens, n_ctx),
             is_exact: true,
         };
+        if state.internal.draft_is_newer {
+            on_draft(state);
+        } else if draft >= TELLING
+            && let Some(chat) = state.chats.current()
+        {
+            state.internal.bytes_per_token = Some(chat.draft.len() as f64 / f64::from(draft));
+        }
     } else if let Dialog::Prompt(view) = &mut state.dialog
         && view.job == job
     {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::load::begin_load;
 use super::making::offer_make;
 use super::{Action, AppState, Effect, Now};
-use crate::app::{Activity, NoticeAction, Severity};
+use crate::app::{Activity, ContextMeter, NoticeAction, Severity};
 use crate::library::{RungState, Scan};
 use crate::protocol::{Command, Design, JobId, Resident};
 use crate::store::{Autoload, Bandwidth};
@@ -110,6 +110,7 @@ pub(super) fn on_unloaded(state: &mut AppState, resident: Vec<Resident>) {
         state.pending_switch = None;
         state.telemetry.memory = None;
         state.internal.counted = None;
+        state.meter = ContextMeter::default();
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 mod chats;
 mod loads;
+mod meter;
 
 use super::*;
 use crate::app::{Activity, EngineState, Inspection, MarkerKind};

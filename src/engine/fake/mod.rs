@@ -16,7 +16,7 @@ use super::backend::{Backend, Job, Made};
 use crate::protocol::{
     BenchPlan, BenchRow, Design, DeviceInfo, Dropped, EngineError, EngineFacts, ErrorKind, Event, FileType, GenerateRequest, GenerateStats,
     LoadReport, LoadRequest, MemoryUse, Message, Overflow, Prompt, QuantizeRequest, Rendered, Resident, Role, Sampler, SamplingDefaults,
-    Stage, StopReason, TokenBatch,
+    Stage, StopReason, TokenBatch, reply_reserve,
 };
 
 /// Bytes of text that count as one token.
@@ -81,7 +81,7 @@ impl FakeBackend {
     }
 
     fn fit(&self, request: &GenerateRequest, n_ctx: u32) -> Result<Fitted, EngineError> {
-        let room = n_ctx.saturating_sub(request.max_tokens.min(n_ctx / 2)).max(1);
+        let room = n_ctx.saturating_sub(reply_reserve(request.max_tokens, n_ctx)).max(1);
         let whole = render(&request.prompt);
         if count(&whole) <= room {
             return Ok(Fitted { text: whole, dropped: None });
