@@ -11,8 +11,6 @@ use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
 pub enum Effect {
     /// To the engine
     Send(Command),
-    /// Bring a dead or hung engine back
-    RestartEngine,
     /// Make a rung in an engine of its own, so that chatting goes on
     Make(JobId, QuantizeRequest),
     /// End that engine and remove what it had written

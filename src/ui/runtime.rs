@@ -101,7 +101,6 @@ impl Runtime {
     pub fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Send(command) => self.send(command),
-            Effect::RestartEngine => self.engine.restart(),
             Effect::Make(job, request) => self.make(job, request),
             Effect::StopMaking(job) => {
                 if let Some((_, engine)) = self.maker.as_ref().filter(|(running, _)| *running == job) {

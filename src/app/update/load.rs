@@ -1,7 +1,7 @@
 //! Loading a design: looked at first, queued behind what runs, started, and what comes of it.
 
 use super::{AppState, Effect, Now, generate, meter, models};
-use crate::app::{Activity, Crash, Dialog, EngineState, FitWarning, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
+use crate::app::{Activity, Crash, Dialog, FitWarning, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
 use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest};
 
 /// Left to the rest of the machine when the keep-warm budget is chosen by the application, bytes.
@@ -207,11 +207,11 @@ fn hand_on(state: &mut AppState, then: Option<ReplyId>, now: Now, effects: &mut 
 }
 
 /// Goes on after a death or a refused load: loads the same design again and finishes the reply that was cut off.
+///
+/// The engine is not restarted for it: the supervisor does that by itself, or with the first command once it has given up, and a restart
+/// asked for from here would end the engine that is just starting, and with it the load.
 pub(super) fn recover(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     let Some(retry) = state.crash.take().and_then(|crash| crash.retry) else { return };
-    if !matches!(state.engine, EngineState::Up { .. }) {
-        effects.push(Effect::RestartEngine);
-    }
     begin_load(state, retry.design, now, retry.reply, effects);
 }
 

@@ -249,6 +249,23 @@ fn a_death_in_the_middle_of_a_switch_offers_what_was_wanted() {
 }
 
 #[test]
+fn going_on_while_the_engine_is_still_starting_waits_for_it() {
+    let mut state = ready_with_ladder();
+    let job = replying(&mut state);
+    tokens(&mut state, "Half", 1);
+    let error = EngineError::new(ErrorKind::Killed, "The engine was ended by the system");
+    on_event(&mut state, Event::Died { jobs: vec![job], error }, now(4.0));
+    // the supervisor is bringing it back: the load is all that is asked for
+    let effects = on_action(&mut state, Action::Recover, now(4.1));
+    assert!(matches!(effects[..], [Effect::Inspect { .. }]), "{effects:?}");
+    let effects = inspected(&mut state, &effects, true);
+    assert!(matches!(effects[..], [Effect::Send(Command::Load { .. })]), "{effects:?}");
+    on_event(&mut state, Event::Hello { version: 1, pid: 8, facts: EngineFacts::default() }, now(4.5));
+    loaded(&mut state, "Q4_1", 5.0);
+    assert!(state.generating().is_some(), "the reply goes on");
+}
+
+#[test]
 fn only_the_reply_that_was_stopped_for_the_load_goes_on_after_it() {
     let mut state = ready_with_ladder();
     let job = replying(&mut state);
