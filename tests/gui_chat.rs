@@ -141,6 +141,27 @@ fn escape_leaves_the_editor() {
 }
 
 #[test]
+fn a_changed_question_stays_in_its_editor_until_it_can_be_sent() {
+    let mut page = harness(finished());
+    page.run();
+    page.get_all_by_label("Edit message").next().unwrap().click();
+    page.run();
+    page.state_mut().state.loaded = None;
+    page.run();
+    page.get_by_label("Send as a new branch").click();
+    page.key_press(Key::Enter);
+    page.run();
+    assert_eq!(asked(&mut page), []);
+    page.get_by_label("Send as a new branch");
+    assert!(page.get_all_by_label("Regenerate").all(|button| button.accesskit_node().is_disabled()));
+    page.state_mut().state.loaded = Some(report());
+    page.run();
+    page.get_by_label("Send as a new branch").click();
+    page.run();
+    assert!(matches!(asked(&mut page).as_slice(), [Action::EditAndRun(MessageId(1), _)]));
+}
+
+#[test]
 fn branches_are_gone_through() {
     let mut state = ready(&[
         message(1, None, Role::User, "Question"),

@@ -383,7 +383,18 @@ impl AppState {
 
     /// Whether a reply can be asked for now.
     pub fn can_generate(&self) -> bool {
-        self.loaded.is_some() && matches!(self.activity, Activity::None) && matches!(self.engine, EngineState::Up { .. })
+        self.why_not_ready().is_none()
+    }
+
+    /// Why no reply can be asked for now, in words; `None` when one can.
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        match (&self.activity, &self.engine) {
+            (Activity::Generating(_), _) => Some("A reply is being written"),
+            (Activity::Loading(_), _) => Some("A model is being loaded"),
+            (Activity::None, _) if self.loaded.is_none() => Some("No model is loaded"),
+            (Activity::None, EngineState::Starting) => Some("The engine is starting"),
+            (Activity::None, EngineState::Up { .. }) => None,
+        }
     }
 
     /// Whether anything runs that needs frames to show its progress.

@@ -44,7 +44,13 @@ pub(super) fn regenerate(state: &mut AppState, message: MessageId, now: Now, eff
 pub(super) fn edit_and_run(state: &mut AppState, message: MessageId, text: String, now: Now, effects: &mut Vec<Effect>) {
     let Some(open) = state.chats.open.as_ref() else { return };
     let Some((parent, chat)) = open.get(message).map(|old| (old.parent, open.id)) else { return };
-    if text.trim().is_empty() || !ready_or_explain(state, false, now) {
+    if text.trim().is_empty() {
+        return;
+    }
+    if !ready_or_explain(state, false, now) {
+        // whoever asked has let go of the text
+        let offer = NoticeAction { label: "Copy it".into(), action: Box::new(Action::Copy(text.clone())) };
+        state.notices.push(Severity::Warn, "The changed message was not sent", vec![text], Some(offer), now.secs);
         return;
     }
     let question = new_message(state, chat, parent, Role::User, text, now);
@@ -202,8 +208,14 @@ fn prompt(mode: ChatMode, messages: Vec<Message>) -> Prompt {
 
 /// The same prompt again, with another answer to "it does not fit".
 pub(super) fn resolve_overflow(state: &mut AppState, policy: Overflow, now: Now, effects: &mut Vec<Effect>) {
-    let Dialog::Overflow(message, _) = std::mem::take(&mut state.dialog) else { return };
-    if policy == Overflow::Stop || !state.can_generate() {
+    let Dialog::Overflow(message, _) = &state.dialog else { return };
+    let message = *message;
+    // while it cannot be done the question stays
+    if policy != Overflow::Stop && !ready_or_explain(state, false, now) {
+        return;
+    }
+    state.dialog = Dialog::None;
+    if policy == Overflow::Stop {
         return;
     }
     let Some(open) = state.chats.open.as_mut() else { return };
@@ -256,10 +268,10 @@ fn ready_or_explain(state: &mut AppState, is_send: bool, now: Now) -> bool {
         state.notices.push(Severity::Info, "It will be sent as soon as the model is ready", Vec::new(), None, now.secs);
         return false;
     }
-    if state.can_generate() {
-        return true;
-    }
-    if state.loaded.is_none() && !is_loading {
+    let Some(why_not) = state.why_not_ready() else { return true };
+    if is_loading || state.loaded.is_some() {
+        state.notices.push(Severity::Info, format!("{why_not}: ask again in a moment"), Vec::new(), None, now.secs);
+    } else {
         let (label, action) = match &state.crash {
             Some(crash) if crash.retry.is_some() => ("Go on", Action::Recover),
             _ => ("Open a model…", Action::PickModel),

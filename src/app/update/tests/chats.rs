@@ -23,6 +23,19 @@ fn a_deleted_chat_comes_back() {
 }
 
 #[test]
+fn a_changed_question_is_never_lost() {
+    let mut state = ready();
+    let job = replying(&mut state);
+    on_event(&mut state, Event::Generated { job, stats: stats(1) }, now(3.0));
+    let question = *state.chats.open.as_ref().and_then(|open| open.branch.first()).expect("a question");
+    on_event(&mut state, Event::Unloaded { job: JobId(90), resident: Vec::new() }, now(3.1));
+    on_action(&mut state, Action::EditAndRun(question, "Why not?".into()), now(3.2));
+    assert_eq!(state.activity, Activity::None);
+    let offers: Vec<&Action> = state.notices.iter().filter_map(|notice| notice.action.as_ref()).map(|offer| &*offer.action).collect();
+    assert!(offers.contains(&&Action::Copy("Why not?".into())), "{offers:?}");
+}
+
+#[test]
 fn every_deletion_can_be_undone_for_a_while() {
     let mut state = ready();
     let ids = ["one", "two", "three"].map(|text| begun(&mut state, text));

@@ -125,6 +125,7 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
     let branches = siblings(&shown.open.messages, message.id);
     let is_user = message.role == Speaker::User;
     let is_idle = state.generating().is_none();
+    let why_not = state.why_not_ready();
     let mut focused = false;
     if !shown.is_active && !(shown.is_last && is_idle) {
         // a branch is worth knowing of before the pointer comes near
@@ -133,11 +134,11 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
     let mut press = |ui: &mut Ui, enabled: bool, button: IconButton<'_>| {
         let response = ui.add_enabled(enabled, button.side(SIDE));
         focused |= response.has_focus();
-        response.clicked()
+        response.on_disabled_hover_text(why_not.unwrap_or("There is no other")).clicked()
     };
     if shown.is_last && words::cut_off(message, shown.is_running).is_some() {
-        let button = ui.add_enabled(is_idle, secondary_button("Continue").height(SIDE));
-        if button.clicked() {
+        let button = ui.add_enabled(why_not.is_none(), secondary_button("Continue").height(SIDE));
+        if button.on_disabled_hover_text(why_not.unwrap_or_default()).clicked() {
             actions.push(Action::Continue(message.id));
         }
         ui.add_space(6.0);
@@ -152,11 +153,12 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
             *editing = Some(Editing::of(message));
         }
     } else {
-        if press(ui, is_idle, icon_button(Icon::Refresh, "Regenerate")) {
+        if press(ui, why_not.is_none(), icon_button(Icon::Refresh, "Regenerate")) {
             actions.push(Action::Regenerate(message.id));
         }
         let is_whole = words::cut_off(message, shown.is_running).is_none();
-        if shown.is_last && is_whole && words::can_continue(message) && press(ui, is_idle, icon_button(Icon::Play, "Continue reply")) {
+        let can_continue = shown.is_last && is_whole && words::can_continue(message);
+        if can_continue && press(ui, why_not.is_none(), icon_button(Icon::Play, "Continue reply")) {
             actions.push(Action::Continue(message.id));
         }
         if press(ui, true, icon_button(Icon::Branch, "Branch to a new chat")) {

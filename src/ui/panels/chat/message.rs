@@ -106,8 +106,9 @@ pub fn switch_divider(ui: &mut Ui, message: &ChatMessage) {
     ui.add_space(10.0);
 }
 
-/// The editor in place of a message of the user: sending it begins a new branch beside the old one.
-pub fn editor(ui: &mut Ui, message: &ChatMessage, editing: &mut Option<Editing>, actions: &mut Vec<Action>) {
+/// The editor in place of a message of the user: sending it begins a new branch beside the old one. While nothing can be sent
+/// (`why_not`), what is typed stays here.
+pub fn editor(ui: &mut Ui, message: &ChatMessage, why_not: Option<&str>, editing: &mut Option<Editing>, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
     let Some(edit) = editing.as_mut() else { return };
     let (mut send, mut cancel) = (false, false);
@@ -132,12 +133,14 @@ pub fn editor(ui: &mut Ui, message: &ChatMessage, editing: &mut Option<Editing>,
             cancel = (field.has_focus() || field.lost_focus()) && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape));
             // a row of the list is endlessly high: what is centred needs a height of its own
             ui.allocate_ui_with_layout(vec2(ui.available_width(), 32.0), Layout::right_to_left(Align::Center), |ui| {
-                send |= ui.add_enabled(!edit.text.trim().is_empty(), primary_button("Send as a new branch")).clicked();
+                let can_send = why_not.is_none() && !edit.text.trim().is_empty();
+                let button = ui.add_enabled(can_send, primary_button("Send as a new branch"));
+                send |= button.on_disabled_hover_text(why_not.unwrap_or("There is nothing to send")).clicked();
                 cancel |= ui.add(ghost_button("Cancel").height(32.0)).clicked();
             });
         });
     ui.add_space(12.0);
-    if send && !edit.text.trim().is_empty() {
+    if send && why_not.is_none() && !edit.text.trim().is_empty() {
         actions.push(Action::EditAndRun(message.id, std::mem::take(&mut edit.text)));
         *editing = None;
     } else if cancel {

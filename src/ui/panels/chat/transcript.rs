@@ -88,7 +88,7 @@ pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut Tra
                 }
                 match (row.kind, rows.body(row.message)) {
                     (RowKind::Switch, _) => message::switch_divider(ui, message),
-                    (RowKind::Edit, _) => message::editor(ui, message, editing, actions),
+                    (RowKind::Edit, _) => message::editor(ui, message, state.why_not_ready(), editing, actions),
                     (RowKind::Text(block), Some(body)) => message::block(ui, &shown, body, block),
                     (RowKind::Text(_), None) => {}
                     (RowKind::Footer, _) => return message::footer(ui, state, &shown, editing, actions),
