@@ -88,7 +88,10 @@ fn put_message(conn: &Connection, message: &ChatMessage) -> rusqlite::Result<()>
         serde_json::to_string(provenance).ok().or_else(|| {
             // A path that is not Unicode has no JSON; the rest of the record is worth keeping
             let mut plain = provenance.clone();
-            plain.design.model = plain.design.model.to_string_lossy().into_owned().into();
+            let earlier = plain.earlier.iter_mut().filter_map(|part| part.made_by.as_mut()).map(|made_by| &mut made_by.design);
+            for design in earlier.chain([&mut plain.design]) {
+                design.model = design.model.to_string_lossy().into_owned().into();
+            }
             serde_json::to_string(&plain).ok()
         })
     });

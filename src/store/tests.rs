@@ -309,3 +309,26 @@ fn recorded_text_is_on_the_disk_within_200_ms() {
     // The bound is 200 ms; the rest is for a machine that is busy with other tests
     assert!(worst < Duration::from_millis(400), "{worst:?}");
 }
+
+#[test]
+fn a_reply_of_several_runs_remembers_each() {
+    let made_by = |quant: &str| {
+        let design = crate::protocol::Design::for_model(format!("/m/{quant}.gguf"));
+        let (model, differences) = ("Tiny".to_owned(), String::new());
+        Some(Provenance { quant: quant.into(), model, design, differences, switched: None, earlier: Vec::new() })
+    };
+    let mut reply = ChatMessage { role: Role::Assistant, provenance: made_by("Q4_1"), ..message(2, 1, Some(1), "Half") };
+    reply.begin_part(made_by("Q8_0"));
+    assert_eq!((reply.last_part(), &reply.state), ("", &MessageState::Streaming));
+    // a run that said nothing leaves no part behind
+    reply.begin_part(made_by("Q2_K"));
+    reply.text.push_str(" done");
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    store.apply(&[Op::PutChat(chat(1)), Op::PutMessage(message(1, 1, None, "Why?")), Op::PutMessage(reply.clone())]).unwrap();
+    let read = store.message(MessageId(2)).unwrap();
+    assert_eq!((&read, read.last_part()), (&reply, " done"));
+    let [part] = read.earlier() else { panic!("{:?}", read.earlier()) };
+    assert_eq!((part.end, part.made_by.as_ref().map(|made_by| made_by.quant.as_str())), (4, Some("Q4_1")));
+    assert!(to_markdown(&chat(1), &[message(1, 1, None, "Why?"), reply]).contains("Tiny Q4_1; then Tiny Q2_K"));
+}

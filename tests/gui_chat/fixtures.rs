@@ -123,6 +123,7 @@ pub fn provenance(quant: &str, switched: Option<(&str, f64)>) -> Provenance {
         design: Design::for_model("/models/smollm2-Q4_1.gguf"),
         differences: "ctx 8192".to_owned(),
         switched: switched.map(|(from, seconds)| (from.to_owned(), seconds)),
+        earlier: Vec::new(),
     }
 }
 

@@ -66,8 +66,7 @@ pub(super) fn continue_reply(state: &mut AppState, message: MessageId, now: Now,
     let Some(open) = state.chats.open.as_mut() else { return };
     let chat = open.id;
     let Some(reply) = open.messages.get_mut(&message).filter(|message| message.role == Role::Assistant) else { return };
-    reply.state = MessageState::Streaming;
-    reply.provenance = provenance;
+    reply.begin_part(provenance);
     let (reply, text) = (reply.clone(), reply.text.clone());
     let leaf = Some(message);
     open.relink(leaf);
@@ -257,6 +256,7 @@ fn provenance(state: &mut AppState) -> Option<Provenance> {
         design: report.design.clone(),
         differences: report.design.differences(sampler),
         switched,
+        earlier: Vec::new(),
     })
 }
 

@@ -67,6 +67,24 @@ fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
 }
 
 #[test]
+fn each_rung_is_told_what_it_said_and_how_fast() {
+    let mut state = switching();
+    loaded(&mut state, "Q8_0", 4.0);
+    let job = running(&state);
+    tokens(&mut state, " done", 1);
+    on_event(&mut state, Event::Generated { job, stats: stats(9) }, now(5.0));
+    let last = state.chats.open.as_ref().and_then(|open| open.shown().last().cloned()).expect("a reply");
+    let made_by = last.provenance.as_ref().expect("it is known what made it");
+    assert_eq!(
+        (made_by.quant.as_str(), last.last_part(), last.stats.as_ref().map(|stats| stats.predicted_tokens)),
+        ("Q8_0", " done", Some(9))
+    );
+    let [part] = made_by.earlier.as_slice() else { panic!("{:?}", made_by.earlier) };
+    assert_eq!((part.end, part.stats.as_ref().map(|stats| stats.predicted_tokens)), (4, Some(1)));
+    assert_eq!(part.made_by.as_ref().map(|made_by| (made_by.quant.as_str(), made_by.earlier.len())), Some(("Q4_1", 0)));
+}
+
+#[test]
 fn a_switch_in_the_middle_is_measured_from_the_click_and_is_no_stop() {
     let mut state = switching();
     loaded(&mut state, "Q8_0", 4.0);

@@ -195,7 +195,14 @@ mod tests {
     }
 
     fn provenance() -> Provenance {
-        Provenance { quant: "Q4_1".into(), model: "Smol".into(), design: Design::default(), differences: "ctx 8192".into(), switched: None }
+        Provenance {
+            quant: "Q4_1".into(),
+            model: "Smol".into(),
+            design: Design::default(),
+            differences: "ctx 8192".into(),
+            switched: None,
+            earlier: Vec::new(),
+        }
     }
 
     #[test]
