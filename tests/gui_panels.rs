@@ -227,6 +227,7 @@ fn generating() -> Activity {
         chat: ChatId(1),
         message: MessageId(2),
         text: String::new(),
+        kept: 0,
         prefill: None,
         tokens: 3,
         last: 0.0,

@@ -70,6 +70,8 @@ pub struct Generating {
     pub message: MessageId,
     /// The text so far: what was there before (when continuing), then what arrived
     pub text: String,
+    /// How much of it was there before, bytes
+    pub kept: usize,
     /// Reading the prompt: tokens done, tokens in all
     pub prefill: Option<(u64, u64)>,
     /// Tokens of the reply so far
@@ -95,6 +97,7 @@ impl Generating {
             job,
             chat,
             message,
+            kept: text.len(),
             text,
             prefill: None,
             tokens: 0,
@@ -105,6 +108,11 @@ impl Generating {
             then_load: None,
             waiting_for_save,
         }
+    }
+
+    /// What this run has said.
+    pub fn said(&self) -> &str {
+        self.text.get(self.kept..).unwrap_or_default()
     }
 
     /// Which reply it is.

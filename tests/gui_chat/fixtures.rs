@@ -183,6 +183,7 @@ pub fn generating(message: i64) -> Generating {
         chat: ChatId(1),
         message: MessageId(message),
         text: String::new(),
+        kept: 0,
         prefill: None,
         tokens: 47,
         last: 0.041 + 46.0 / 196.4,

@@ -2,7 +2,7 @@
 
 use super::{Action, AppState, Effect, Now, chat, meter, reply};
 use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
-use crate::protocol::{Command, EngineError, GenerateRequest, Message, Overflow, Prompt, Role};
+use crate::protocol::{Command, EngineError, GenerateRequest, Overflow, Prompt, Role};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
 /// Sends the draft: a question in a chat, the text to go on with in a notebook.
@@ -142,9 +142,7 @@ fn begin(
     let message = reply.id;
     let quant = state.active_quant().unwrap_or_default().to_owned();
     let mut ops = Vec::new();
-    let Some(open) = state.chats.open.as_ref() else { return };
-    let system = state.chats.current().map(|chat| chat.system.clone()).unwrap_or_default();
-    let messages = open.conversation(&system, last);
+    let Some(prompt) = prompt(state, last) else { return };
     if let Some(chat) = state.chats.get_mut(chat_id) {
         chat.leaf = Some(message);
         chat.updated_ms = now.unix_ms;
@@ -155,8 +153,7 @@ fn begin(
     ops.extend(asked.map(Op::PutMessage));
     ops.push(Op::PutMessage(reply));
     let seq = chat::save(state, ops, effects);
-    let mode = state.chats.get(chat_id).map(|chat| chat.mode).unwrap_or_default();
-    state.internal.last_request = Some((message, prompt(mode, messages)));
+    state.internal.last_request = Some((message, prompt));
     if let Some(probe) = state.internal.probing.take() {
         effects.push(Effect::Send(Command::Cancel { job: probe }));
     }
@@ -197,12 +194,14 @@ fn request(state: &AppState, message: MessageId, overflow: Overflow) -> Option<G
     })
 }
 
-fn prompt(mode: ChatMode, messages: Vec<Message>) -> Prompt {
-    match mode {
-        ChatMode::Chat => Prompt::Chat { messages },
+/// What the model is given: the conversation up to `last`, or the text of the notebook as it stands.
+fn prompt(state: &AppState, last: Option<MessageId>) -> Option<Prompt> {
+    let (chat, open) = (state.chats.current()?, state.chats.open.as_ref()?);
+    Some(match chat.mode {
+        ChatMode::Chat => Prompt::Chat { messages: open.conversation(&chat.system, last) },
         // a notebook knows no roles: what was typed and what was made are one text
-        ChatMode::Notebook => Prompt::Raw { text: messages.into_iter().filter(|m| m.role != Role::System).map(|m| m.text).collect() },
-    }
+        ChatMode::Notebook => Prompt::Raw { text: chat.draft.clone() },
+    })
 }
 
 /// The same prompt again, with another answer to "it does not fit".

@@ -165,7 +165,7 @@ fn finish(
             chat.last_design = quant;
         }
         if chat.mode == ChatMode::Notebook {
-            chat.draft.push_str(&generating.text);
+            chat.draft.push_str(generating.said());
             notebook = Some(Op::SetDraft(chat.id, chat.draft.clone()));
         }
         ops.push(Op::PutChat(chat.clone()));

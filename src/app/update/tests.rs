@@ -5,6 +5,7 @@ use std::path::PathBuf;
 mod chats;
 mod loads;
 mod meter;
+mod notebook;
 
 use super::*;
 use crate::app::{Activity, EngineState, Inspection, MarkerKind};

@@ -44,7 +44,7 @@ struct Run {
     text: String,
     /// Where what is made begins, bytes
     from: usize,
-    /// How much of what is made is in `text`, bytes
+    /// How much of the reply is in `text`, bytes
     taken: usize,
     pieces: Pieces,
 }
@@ -83,7 +83,7 @@ impl NotebookView {
         if self.run.as_ref().is_none_or(|run| run.job != generating.job) {
             self.list.scroll_to_end();
             let (text, from) = (chat.draft.clone(), chat.draft.len());
-            self.run = Some(Run { job: generating.job, text, from, taken: 0, pieces: Pieces::default() });
+            self.run = Some(Run { job: generating.job, text, from, taken: generating.kept, pieces: Pieces::default() });
         }
         if let Some(run) = self.run.as_mut() {
             run.text.push_str(generating.text.get(run.taken..).unwrap_or_default());
