@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use inferscope::app::{Action, Activity, AppState, Dialog, EngineState, Generating, Loading, Making, MarkerKind, Now, Page, Severity};
+use inferscope::app::{
+    Action, Activity, AppState, Dialog, EngineState, Forecast, Generating, Loading, Making, MarkerKind, Now, Page, Severity,
+};
 use inferscope::library::{Family, Rung, RungState, Skipped};
 use inferscope::protocol::{
     Design, DeviceInfo, Effective, EngineFacts, JobId, LoadReport, MemorySample, MemoryUse, ModelInfo, QuantizeRequest, Resident, Sample,
@@ -189,7 +191,8 @@ fn busy_state() -> AppState {
         |quant: &str, active| Resident { design: Design { model: path(quant), ..Design::default() }, memory: loaded.memory, active };
     state.resident = vec![resident("IQ4_NL", true), resident("Q4_1", false)];
     state.telemetry.memory = Some(loaded.memory);
-    state.telemetry.predicted = Some(MemoryUse { weights: 86_000_000, kv: 90_000_000, compute: 99_000_000 });
+    let predicted = MemoryUse { weights: 86_000_000, kv: 90_000_000, compute: 99_000_000 };
+    state.telemetry.forecast = Some(Forecast { memory: predicted, weights_read: 86_000_000, kv_read: 0 });
     state.loaded = Some(Box::new(loaded));
     let telemetry = &mut state.telemetry;
     for step in 0..400 {
@@ -206,7 +209,6 @@ fn busy_state() -> AppState {
     telemetry.ttft_ms = Some(41.0);
     telemetry.itl_p95_ms = Some(5.6);
     telemetry.bandwidth_gb_s = Some(48.0);
-    telemetry.bytes_per_token = Some(86_000_000);
     telemetry.sample = Some(Sample {
         at: 100.0,
         engine: Some(MemorySample { rss: 640_000_000, anonymous: 300_000_000, file: 340_000_000 }),
@@ -335,8 +337,16 @@ fn without_a_model_there_is_one_way_to_begin() {
 fn a_load_shows_its_progress_in_its_key() {
     let mut state = busy_state();
     let design = Box::new(Design { model: path("Q8_0"), ..Design::default() });
-    state.activity =
-        Activity::Loading(Loading { job: JobId(3), design, fraction: 0.42, since: 99.0, from: None, then_continue: None, stopping: false });
+    state.activity = Activity::Loading(Loading {
+        job: JobId(3),
+        design,
+        fraction: 0.42,
+        since: 99.0,
+        from: None,
+        then_continue: None,
+        stopping: false,
+        forecast: None,
+    });
     let harness = harness(state);
     harness.get_by_label("Q8_0, 136 MB, loading");
     harness.get_by_label("Stop");
@@ -417,6 +427,15 @@ fn an_unknown_bandwidth_can_be_measured() {
     let mut harness = harness(state);
     harness.get_by_label("Measure the memory bandwidth").click();
     assert_eq!(asked(&mut harness), [Action::ProbeBandwidth]);
+}
+
+#[test]
+fn a_speed_that_cannot_be_doubts_the_bandwidth() {
+    let mut state = busy_state();
+    state.telemetry.bandwidth_gb_s = Some(10.0);
+    let harness = harness(state);
+    harness.get_by_label_contains("Measuring anew");
+    assert!(harness.query_by_label_contains("169").is_none(), "no share above all of it is claimed");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A load on its way: what is wanted, what runs, and the reply that waits for it.
 
-use crate::protocol::{Design, JobId};
+use crate::protocol::{Design, JobId, MemoryUse};
 use crate::store::{ChatId, MessageId};
 
 /// Which reply: it is found again although another chat was opened meanwhile.
@@ -10,6 +10,17 @@ pub struct ReplyId {
     pub chat: ChatId,
     /// Its message
     pub message: MessageId,
+}
+
+/// What was foretold of a design when its file was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// Memory, by purpose
+    pub memory: MemoryUse,
+    /// Bytes of weights that decoding one token reads (see `library::bytes_read_per_token`)
+    pub weights_read: u64,
+    /// Bytes of cache that it reads for each token in the cache
+    pub kv_read: u64,
 }
 
 /// A load that was asked for and has not begun: its file is being looked at, or something else has to end first.
@@ -23,6 +34,8 @@ pub struct WantedLoad {
     pub then: Option<ReplyId>,
     /// Bytes of other models that may stay loaded; `None` = as the settings say
     pub keep_warm: Option<u64>,
+    /// What was foretold of it, once its file was looked at
+    pub forecast: Option<Forecast>,
 }
 
 /// A load that runs.
@@ -42,4 +55,6 @@ pub struct Loading {
     pub then_continue: Option<ReplyId>,
     /// Whether Stop was pressed
     pub stopping: bool,
+    /// What was foretold of it
+    pub forecast: Option<Forecast>,
 }

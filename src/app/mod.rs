@@ -16,7 +16,7 @@ pub mod update;
 pub use action::Action;
 pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
-pub use load::{Loading, ReplyId, WantedLoad};
+pub use load::{Forecast, Loading, ReplyId, WantedLoad};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Loading, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, Loading, Notices, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
-    Design, EngineError, EngineFacts, JobId, LoadReport, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
+    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
 };
 use crate::store::{ChatId, MessageId, Settings};
 
@@ -340,6 +340,8 @@ pub struct Internal {
     pub(super) last_request: Option<(MessageId, Prompt)>,
     /// A load that waits for the running one to end
     pub(super) queued_load: Option<WantedLoad>,
+    /// What was foretold of each design that was looked at, latest last
+    pub(super) forecasts: Vec<(Design, Forecast)>,
     /// The load that does not fit, while the dialog asks what to do about it
     pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds
@@ -408,6 +410,15 @@ impl AppState {
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
         !matches!(self.activity, Activity::None) || self.making.is_some()
+    }
+
+    /// Memory that was foretold for the model that is being loaded, else for the one that is.
+    pub fn predicted(&self) -> Option<MemoryUse> {
+        let forecast = match &self.activity {
+            Activity::Loading(loading) => loading.forecast,
+            _ => self.telemetry.forecast.filter(|_| self.loaded.is_some()),
+        };
+        forecast.map(|forecast| forecast.memory)
     }
 
     /// What the loaded model recommends for sampling.

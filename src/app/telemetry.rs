@@ -1,5 +1,7 @@
 //! What the plots show: rates, memory and the events that explain their steps.
 
+use super::Forecast;
+use crate::measure::Roofline;
 use crate::protocol::{MemoryUse, Sample};
 
 /// Longest history kept, seconds.
@@ -102,14 +104,16 @@ pub struct Telemetry {
     pub itl_p95_ms: Option<f64>,
     /// Prefill progress while it runs: done, total, since when
     pub prefilling: Option<(u64, u64, f64)>,
-    /// What was predicted before the last load
-    pub predicted: Option<MemoryUse>,
+    /// What was foretold of the model that answers
+    pub forecast: Option<Forecast>,
     /// What the loaded models really took, by the engine's own buffers
     pub memory: Option<MemoryUse>,
     /// Measured read bandwidth, 10^9 bytes per second
     pub bandwidth_gb_s: Option<f64>,
-    /// Bytes one decoded token reads: weights plus KV (see `library::bytes_read_per_token`)
-    pub bytes_per_token: Option<u64>,
+    /// The bandwidth was measured anew after a reply had seemed faster than it allows
+    pub bandwidth_confirmed: bool,
+    /// Tokens in the KV cache while `decode_tps` was measured
+    pub decode_context: f64,
     /// Frozen at this time: the plots show what was there then
     pub paused_at: Option<f64>,
 }
@@ -139,10 +143,30 @@ impl Telemetry {
         changed
     }
 
+    /// Another model answers from now on: what was measured of the one before says nothing about it.
+    pub fn on_model(&mut self, forecast: Option<Forecast>) {
+        self.forecast = forecast;
+        (self.decode_tps, self.prefill_tps, self.ttft_ms, self.itl_p95_ms) = (None, None, None, None);
+        self.decode_context = 0.0;
+        self.bandwidth_confirmed = false;
+    }
+
+    /// Bytes that decoding one token read when its rate was measured: the weights, and the cache as full as it was then.
+    pub fn bytes_per_token(&self) -> Option<u64> {
+        self.forecast.map(|forecast| forecast.weights_read + (forecast.kv_read as f64 * self.decode_context) as u64)
+    }
+
     /// Decode as a fraction of what the memory bandwidth allows: bytes per token * t/s / bandwidth. `None` until all three are known.
     pub fn roofline_fraction(&self) -> Option<f64> {
-        let bandwidth = self.bandwidth_gb_s.filter(|value| *value > 0.0)? * 1e9;
-        Some(self.bytes_per_token? as f64 * self.decode_tps? / bandwidth)
+        let forecast = self.forecast?;
+        let roof = Roofline { bandwidth_gb_s: self.bandwidth_gb_s?, weights: forecast.weights_read, kv_per_token: forecast.kv_read as f64 };
+        roof.fraction(self.decode_tps?, self.decode_context)
+    }
+
+    /// Whether decoding seems faster than the memory allows and the bandwidth was not measured again since: it, and not the decoding, is
+    /// doubted then.
+    pub fn is_bandwidth_doubted(&self) -> bool {
+        !self.bandwidth_confirmed && self.roofline_fraction().is_some_and(|fraction| fraction > 1.0)
     }
 }
 
@@ -190,9 +214,14 @@ mod tests {
 
     #[test]
     fn the_roofline_needs_all_three_figures() {
-        let mut telemetry = Telemetry { decode_tps: Some(100.0), bytes_per_token: Some(100_000_000), ..Telemetry::default() };
+        let forecast = Forecast { weights_read: 90_000_000, kv_read: 10_000, ..Forecast::default() };
+        let mut telemetry = Telemetry { decode_tps: Some(100.0), forecast: Some(forecast), ..Telemetry::default() };
         assert_eq!(telemetry.roofline_fraction(), None);
         telemetry.bandwidth_gb_s = Some(20.0);
-        assert_eq!(telemetry.roofline_fraction(), Some(0.5));
+        assert_eq!(telemetry.roofline_fraction(), Some(0.45));
+        telemetry.decode_context = 1000.0;
+        assert_eq!((telemetry.roofline_fraction(), telemetry.bytes_per_token()), (Some(0.5), Some(100_000_000)));
+        telemetry.on_model(None);
+        assert_eq!((telemetry.roofline_fraction(), telemetry.decode_tps), (None, None));
     }
 }

@@ -221,6 +221,7 @@ pub fn loading() -> Loading {
         from: None,
         then_continue: None,
         stopping: false,
+        forecast: None,
     }
 }
 

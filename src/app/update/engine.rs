@@ -86,6 +86,7 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     let design = design.or(loading.map(|loading| *loading.design)).or(loaded.map(|report| report.design));
     state.resident.clear();
     state.telemetry.memory = None;
+    state.telemetry.on_model(None);
     state.internal.counting = None;
     state.internal.counted = None;
     state.meter = ContextMeter::default();

@@ -1,11 +1,13 @@
 //! Loading a design: looked at first, queued behind what runs, started, and what comes of it.
 
 use super::{AppState, Effect, Now, generate, meter, models};
-use crate::app::{Activity, Crash, Dialog, FitWarning, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
+use crate::app::{Activity, Crash, Dialog, FitWarning, Forecast, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
 use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest};
 
 /// Left to the rest of the machine when the keep-warm budget is chosen by the application, bytes.
 const HEADROOM: u64 = 1_000_000_000;
+/// Designs whose forecast is remembered; more than stay warm at once.
+const FORECASTS: usize = 64;
 
 /// Asks for a load. A reply that runs goes on until it is known that the load can start: a bad file or a design that does not fit costs
 /// nothing. A load that runs is given up at once.
@@ -18,7 +20,7 @@ pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: O
     // a second choice takes over the reply that waits for the first
     let earlier = [internal.inspecting.take(), internal.queued_load.take(), internal.unfit.take()];
     let then = then.or_else(|| earlier.into_iter().flatten().find_map(|wanted| wanted.then));
-    let mut wanted = WantedLoad { design, since: now.secs, then, keep_warm: None };
+    let mut wanted = WantedLoad { design, since: now.secs, then, keep_warm: None, forecast: None };
     if let Activity::Loading(loading) = &mut state.activity {
         wanted.then = wanted.then.or(loading.then_continue);
         if !loading.stopping && *loading.design == wanted.design {
@@ -34,8 +36,10 @@ pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: O
 }
 
 /// Has the file looked at before it is loaded, unless it is warm.
-fn look(state: &mut AppState, wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
+fn look(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
     if state.resident.iter().any(|resident| !resident.design.needs_reload(&wanted.design)) {
+        let mut known = state.internal.forecasts.iter().rev();
+        wanted.forecast = known.find(|(design, _)| !design.needs_reload(&wanted.design)).map(|(_, forecast)| *forecast);
         return proceed(state, wanted, now, effects);
     }
     let freed = state.resident.iter().map(|resident| resident.memory.total()).sum();
@@ -59,8 +63,8 @@ pub(super) fn on_inspected(
             resume(state, wanted.then, now, effects);
         }
         Ok(inspection) => {
-            state.telemetry.predicted = Some(inspection.estimate.memory);
-            state.telemetry.bytes_per_token = Some(inspection.bytes_per_token);
+            wanted.forecast = Some(inspection.forecast());
+            remember(state, &design, inspection.forecast());
             if inspection.estimate.fits {
                 wanted.keep_warm = Some(keep_warm(state, &inspection));
                 proceed(state, wanted, now, effects);
@@ -72,6 +76,16 @@ pub(super) fn on_inspected(
     }
 }
 
+/// Keeps what was foretold for a flip back to a warm model, which does not look at its file again.
+fn remember(state: &mut AppState, design: &Design, forecast: Forecast) {
+    let forecasts = &mut state.internal.forecasts;
+    forecasts.retain(|(known, _)| known.needs_reload(design));
+    if forecasts.len() >= FORECASTS {
+        forecasts.remove(0);
+    }
+    forecasts.push((design.clone(), forecast));
+}
+
 /// How much of what is loaded may stay beside the new design, bytes.
 fn keep_warm(state: &AppState, inspection: &Inspection) -> u64 {
     let estimate = &inspection.estimate;
@@ -81,8 +95,9 @@ fn keep_warm(state: &AppState, inspection: &Inspection) -> u64 {
 
 pub(super) fn load_anyway(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     if let Dialog::Fit(warning) = std::mem::take(&mut state.dialog) {
-        let then = state.internal.unfit.take().and_then(|wanted| wanted.then);
-        proceed(state, WantedLoad { design: warning.design, since: now.secs, then, keep_warm: Some(0) }, now, effects);
+        let (then, forecast) = state.internal.unfit.take().map_or((None, None), |wanted| (wanted.then, wanted.forecast));
+        let wanted = WantedLoad { design: warning.design, since: now.secs, then, keep_warm: Some(0), forecast };
+        proceed(state, wanted, now, effects);
     }
 }
 
@@ -133,14 +148,15 @@ fn start_load(state: &mut AppState, wanted: WantedLoad, effects: &mut Vec<Effect
     if let Some(probe) = state.internal.probing.take() {
         effects.push(Effect::Send(Command::Cancel { job: probe }));
     }
-    let WantedLoad { design, since, then, keep_warm } = wanted;
+    let WantedLoad { design, since, then, keep_warm, forecast } = wanted;
     let same_family = state.family().is_some_and(|family| family.rung_of(&design.model).is_some());
     let from = state.active_quant().filter(|_| same_family).map(str::to_owned);
     let job = state.job();
     let keep_warm_bytes = keep_warm.or(state.settings.keep_warm_bytes).unwrap_or(u64::MAX);
     effects.push(Effect::Send(Command::Load { job, request: LoadRequest { design: design.clone(), keep_warm_bytes } }));
-    state.activity =
-        Activity::Loading(Loading { job, design: Box::new(design), fraction: 0.0, since, from, then_continue: then, stopping: false });
+    let design = Box::new(design);
+    let loading = Loading { job, design, fraction: 0.0, since, from, then_continue: then, stopping: false, forecast };
+    state.activity = Activity::Loading(loading);
 }
 
 pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport>, now: Now, effects: &mut Vec<Effect>) {
@@ -160,6 +176,9 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
         None => state.telemetry.mark(now.secs, MarkerKind::Load, format!("{quant} loaded {seconds:.2} s")),
     }
     state.crash = None;
+    if state.loaded.as_ref().is_none_or(|before| before.design.needs_reload(&report.design)) {
+        state.telemetry.on_model(loading.forecast);
+    }
     state.telemetry.memory = Some(report.memory);
     state.resident.clone_from(&report.resident);
     state.settings.remember(&report.design);

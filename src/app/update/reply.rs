@@ -1,6 +1,6 @@
 //! What the engine says about a reply.
 
-use super::{AppState, Effect, Now, chat, generate, load, meter};
+use super::{AppState, Effect, Now, chat, generate, load, meter, models};
 use crate::app::{Activity, Dialog, Generating, MarkerKind, Severity};
 use crate::protocol::{EngineError, ErrorKind, Event, GenerateStats, JobId, StopReason, TokenBatch};
 use crate::store::{ChatMode, MessageState, Op};
@@ -63,6 +63,7 @@ pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, no
         let rate = f64::from(tokens) / (batch.last - since);
         state.telemetry.decode.push(now.secs, rate);
         state.telemetry.decode_tps = Some(rate);
+        state.telemetry.decode_context = f64::from(batch.kv_used);
     }
     if let Some(open) = state.chats.open.as_mut().filter(|open| open.id == chat)
         && let Some(message) = open.messages.get_mut(&message)
@@ -76,6 +77,8 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
     state.telemetry.prefilling = None;
     if stats.predicted_tokens > 1 {
         state.telemetry.decode_tps = Some(stats.decode_tps);
+        // on average over the reply, as the rate is
+        state.telemetry.decode_context = f64::from(stats.kv_used) - f64::from(stats.predicted_tokens) / 2.0;
         state.telemetry.itl_p95_ms = Some(stats.itl_p95_ms);
     }
     if stats.prefill_tps > 0.0 {
@@ -91,8 +94,11 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
     }
     let was_cut = stats.stop == StopReason::Cancelled;
     finish(state, &generating, MessageState::Whole, Some(stats), now, effects);
-    if !load_after(state, generating, was_cut, now, effects) {
-        generate::send_waiting(state, now, effects);
+    if !load_after(state, generating, was_cut, now, effects)
+        && !generate::send_waiting(state, now, effects)
+        && state.telemetry.is_bandwidth_doubted()
+    {
+        models::probe(state, effects);
     }
 }
 

@@ -6,6 +6,7 @@ mod chats;
 mod loads;
 mod meter;
 mod notebook;
+mod telemetry;
 
 use super::*;
 use crate::app::{Activity, EngineState, Inspection, MarkerKind};
@@ -91,7 +92,8 @@ fn inspection(fits: bool) -> Inspection {
         info: ModelInfo::default(),
         estimate: Estimate { memory: MemoryUse::default(), total: 0, available: 1 << 33, freed_by_unload: 0, fits, ..Estimate::default() },
         nearest: None,
-        bytes_per_token: 90_000_000,
+        weights_read: 90_000_000,
+        kv_read: 10_000,
     }
 }
 
