@@ -2,7 +2,7 @@
 
 use super::{AppState, Effect, Now, generate, meter, models};
 use crate::app::{Activity, Crash, Dialog, FitWarning, Forecast, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
-use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest};
+use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest, Resident};
 
 /// Left to the rest of the machine when the keep-warm budget is chosen by the application, bytes.
 const HEADROOM: u64 = 1_000_000_000;
@@ -42,9 +42,26 @@ fn look(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Ve
         wanted.forecast = known.find(|(design, _)| !design.needs_reload(&wanted.design)).map(|(_, forecast)| *forecast);
         return proceed(state, wanted, now, effects);
     }
-    let freed = state.resident.iter().map(|resident| resident.memory.total()).sum();
+    let freed = freed_by_unload(state);
     effects.push(Effect::Inspect { design: Box::new(wanted.design.clone()), freed });
     state.internal.inspecting = Some(wanted);
+}
+
+/// Bytes that unloading everything would give back, beyond what the system says could be had: it counts the pages of mapped files among
+/// those already, and with them the weights, unless they are locked.
+fn freed_by_unload(state: &AppState) -> u64 {
+    let all = |of: fn(&Resident) -> u64| state.resident.iter().map(of).sum::<u64>();
+    let buffers = all(|resident| resident.memory.total());
+    match state.telemetry.sample.and_then(|sample| sample.engine) {
+        Some(engine) => {
+            let locked = all(|resident| if resident.design.mlock && resident.design.mmap { resident.memory.weights } else { 0 });
+            buffers.min(engine.anonymous + locked)
+        }
+        None => all(|resident| {
+            let memory = resident.memory;
+            memory.kv + memory.compute + if resident.design.mmap && !resident.design.mlock { 0 } else { memory.weights }
+        }),
+    }
 }
 
 pub(super) fn on_inspected(

@@ -1,6 +1,7 @@
 //! What the plots and figures are about.
 
 use super::*;
+use crate::protocol::{MemorySample, Sample};
 
 /// Looks at the file and lets the load begin, with this many bytes of weights read per token.
 fn begin(state: &mut AppState, path: &str, weights_read: u64) {
@@ -93,4 +94,28 @@ fn the_cache_that_is_read_is_the_one_in_use() {
     let stats = GenerateStats { kv_used: 2000, ..*stats(200) };
     on_event(&mut state, Event::Generated { job, stats: Box::new(stats) }, now(4.0));
     assert_eq!(state.telemetry.bytes_per_token(), Some(90_000_000 + 1900 * 10_000), "on average over the reply");
+}
+
+/// What the engine is said to give back when everything is unloaded.
+fn freed(state: &mut AppState) -> u64 {
+    let effects = on_action(state, Action::OpenModel("b.gguf".into()), now(5.0));
+    let freed = effects.iter().find_map(|effect| if let Effect::Inspect { freed, .. } = effect { Some(*freed) } else { None });
+    freed.expect("it is looked at")
+}
+
+#[test]
+fn mapped_weights_are_not_freed_twice() {
+    let mut state = ready();
+    let memory = MemoryUse { weights: 800, kv: 100, compute: 10 };
+    state.resident[0].memory = memory;
+    assert_eq!(freed(&mut state), 110, "before the first sample: what is certainly the engine's own");
+    let sample = |anonymous| Sample { engine: Some(MemorySample { rss: 2000, anonymous, file: 0 }), ..Sample::default() };
+    on_event(&mut state, Event::Sample { sample: sample(150) }, now(4.0));
+    assert_eq!(freed(&mut state), 150, "pages of the file count as available already");
+    on_event(&mut state, Event::Sample { sample: sample(5000) }, now(4.0));
+    assert_eq!(freed(&mut state), 910, "no more than the models take");
+    // what is locked in memory is not available until it is let go
+    state.resident[0].design.mlock = true;
+    on_event(&mut state, Event::Sample { sample: sample(50) }, now(4.0));
+    assert_eq!(freed(&mut state), 850);
 }
