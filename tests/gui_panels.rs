@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use inferscope::app::{
-    Action, Activity, AppState, Dialog, EngineState, Forecast, Generating, Loading, Making, MarkerKind, Now, Page, Severity,
+    Action, Activity, AppState, Dialog, EngineState, Forecast, Generating, Loading, Making, MarkerKind, Now, Page, Prefilling, Severity,
 };
 use inferscope::library::{Family, Rung, RungState, Skipped};
 use inferscope::protocol::{
@@ -30,7 +30,7 @@ impl Window {
         let ctx = ui.ctx().clone();
         let mut actions = Vec::new();
         shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut actions);
-        let now = Now { secs: 100.0, unix_ms: 1_700_000_000_000 };
+        let now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
         panels::window(ui, &self.state, &mut self.views, now, &mut actions);
         self.asked.extend(actions);
     }
@@ -442,7 +442,7 @@ fn a_speed_that_cannot_be_doubts_the_bandwidth() {
 fn reading_a_prompt_shows_how_far_it_is() {
     let mut state = busy_state();
     state.activity = generating();
-    state.telemetry.prefilling = Some((1024, 4096, 99.0));
+    state.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0 });
     let harness = harness(state);
     harness.get_by_label("Reading the prompt, 25 %");
 }
@@ -714,7 +714,7 @@ fn pictures() {
     };
     let mut chat = busy_state();
     chat.activity = generating();
-    chat.telemetry.prefilling = Some((1024, 4096, 99.0));
+    chat.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0 });
     chat.notices.push(
         Severity::Warn,
         "Q6_K made in 4.2 s, 120 MB; 30 tensors do not fit its blocks and got another type",

@@ -22,4 +22,4 @@ pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,
 };
-pub use telemetry::{Marker, MarkerKind, Points, Telemetry, visibly_differs};
+pub use telemetry::{Marker, MarkerKind, Points, Prefilling, Telemetry, visibly_differs};

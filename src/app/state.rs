@@ -14,6 +14,9 @@ use crate::store::{ChatId, MessageId, Settings};
 pub struct Now {
     /// Seconds since the application began; never goes back
     pub secs: f64,
+    /// When it happened, in the same seconds: earlier than now where the window has only just looked. Measurements go by this, what is
+    /// said to a person by `secs`
+    pub at: f64,
     /// Unix time, milliseconds
     pub unix_ms: i64,
 }

@@ -75,6 +75,27 @@ pub struct Marker {
     pub text: String,
 }
 
+/// How far a prompt is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prefilling {
+    /// Tokens that were in the cache before
+    pub cached: u64,
+    /// Tokens that are in the cache now, of the prompt's
+    pub done: u64,
+    /// Tokens of the prompt
+    pub total: u64,
+    /// When it began, seconds
+    pub began: f64,
+}
+
+impl Prefilling {
+    /// New tokens per second since it began. Unknown for the first moment: two events that were told together say nothing about time.
+    pub fn rate(&self, at: f64) -> Option<f64> {
+        let seconds = at - self.began;
+        (seconds >= 0.05 && self.done > self.cached).then(|| (self.done - self.cached) as f64 / seconds)
+    }
+}
+
 /// Everything the telemetry panel shows.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
@@ -102,8 +123,8 @@ pub struct Telemetry {
     pub ttft_ms: Option<f64>,
     /// 95th percentile of the gaps between tokens of the last reply, milliseconds
     pub itl_p95_ms: Option<f64>,
-    /// Prefill progress while it runs: done, total, since when
-    pub prefilling: Option<(u64, u64, f64)>,
+    /// How far a prompt is read, while one is
+    pub prefilling: Option<Prefilling>,
     /// What was foretold of the model that answers
     pub forecast: Option<Forecast>,
     /// What the loaded models really took, by the engine's own buffers
@@ -210,6 +231,14 @@ mod tests {
             points.push(f64::from(i), 0.0);
         }
         assert!(points.all().len() <= KEEP_POINTS);
+    }
+
+    #[test]
+    fn a_prefill_rate_is_over_all_of_it() {
+        let prefilling = Prefilling { cached: 1000, done: 1500, total: 4000, began: 2.0 };
+        assert_eq!(prefilling.rate(3.0), Some(500.0));
+        assert_eq!(prefilling.rate(2.000_1), None, "no five million tokens a second");
+        assert_eq!(Prefilling { done: 1000, ..prefilling }.rate(3.0), None);
     }
 
     #[test]

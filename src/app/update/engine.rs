@@ -31,7 +31,7 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             }
         }
         Event::Sample { sample } => {
-            state.telemetry.take(now.secs, sample);
+            state.telemetry.take(now.at, sample);
         }
         // of jobs that the window does not start on this engine
         Event::Quantized { .. } | Event::BenchRow { .. } | Event::Estimated { .. } | Event::Done { .. } => {}
@@ -93,7 +93,7 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     state.internal.probing = None;
     state.internal.send_when_ready = None;
     state.engine = EngineState::Starting;
-    state.telemetry.mark(now.secs, MarkerKind::Died, "engine ended");
+    state.telemetry.mark(now.at, MarkerKind::Died, "engine ended");
     if error.kind == ErrorKind::Cancelled {
         state.notices.push(Severity::Info, error.to_string(), error.details, None, now.secs);
         return;

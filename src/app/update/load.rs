@@ -184,13 +184,13 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
             return;
         }
     };
-    let seconds = now.secs - loading.since;
+    let seconds = now.at - loading.since;
     let quant = report.info.quant.clone();
     // a load that is no switch takes the mark of an earlier one away: the reply to come is not the first after that
     state.pending_switch = loading.from.filter(|from| *from != quant).map(|from| (from, seconds));
     match &state.pending_switch {
-        Some((from, _)) => state.telemetry.mark(now.secs, MarkerKind::Switch, format!("{from} → {quant} {seconds:.2} s")),
-        None => state.telemetry.mark(now.secs, MarkerKind::Load, format!("{quant} loaded {seconds:.2} s")),
+        Some((from, _)) => state.telemetry.mark(now.at, MarkerKind::Switch, format!("{from} → {quant} {seconds:.2} s")),
+        None => state.telemetry.mark(now.at, MarkerKind::Load, format!("{quant} loaded {seconds:.2} s")),
     }
     state.crash = None;
     if state.loaded.as_ref().is_none_or(|before| before.design.needs_reload(&report.design)) {
@@ -224,7 +224,7 @@ pub(super) fn on_load_failed(state: &mut AppState, error: EngineError, now: Now,
     }
     state.internal.send_when_ready = None;
     if error.kind == ErrorKind::Cancelled {
-        state.telemetry.mark(now.secs, MarkerKind::Stop, "load stopped");
+        state.telemetry.mark(now.at, MarkerKind::Stop, "load stopped");
         return;
     }
     let retry = Some(Retry { design: *loading.design, reply: loading.then_continue });

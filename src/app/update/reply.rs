@@ -1,7 +1,7 @@
 //! What the engine says about a reply.
 
 use super::{AppState, Effect, Now, chat, generate, load, meter, models};
-use crate::app::{Activity, Dialog, Generating, MarkerKind, Severity};
+use crate::app::{Activity, Dialog, Generating, MarkerKind, Prefilling, Severity};
 use crate::protocol::{EngineError, ErrorKind, Event, GenerateStats, JobId, StopReason, TokenBatch};
 use crate::store::{ChatMode, MessageState, Op};
 
@@ -19,11 +19,12 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
 pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, cached_tokens: u32, now: Now) {
     let Activity::Generating(generating) = &mut state.activity else { return };
     if generating.job == job {
-        generating.prefill = Some((u64::from(cached_tokens), u64::from(prompt_tokens)));
-        state.telemetry.prefilling = Some((u64::from(cached_tokens), u64::from(prompt_tokens), now.secs));
+        let (cached, total) = (u64::from(cached_tokens), u64::from(prompt_tokens));
+        generating.prefill = Some((cached, total));
+        state.telemetry.prefilling = Some(Prefilling { cached, done: cached, total, began: now.at });
         // the line stays at nought while nothing ran, instead of rising slowly to the new reply's first rate
-        state.telemetry.decode.push(now.secs, 0.0);
-        state.telemetry.mark(now.secs, MarkerKind::Generate, "reply");
+        state.telemetry.decode.push(now.at, 0.0);
+        state.telemetry.mark(now.at, MarkerKind::Generate, "reply");
     }
 }
 
@@ -32,16 +33,13 @@ pub(super) fn on_prefill(state: &mut AppState, job: JobId, done: u64, total: u64
     if generating.job != job {
         return;
     }
-    if let Some((before, _, since)) = state.telemetry.prefilling
-        && now.secs > since
-        && done > before
-    {
-        let rate = (done - before) as f64 / (now.secs - since);
-        state.telemetry.prefill.push(now.secs, rate);
+    generating.prefill = Some((done, total));
+    let Some(prefilling) = &mut state.telemetry.prefilling else { return };
+    (prefilling.done, prefilling.total) = (done, total);
+    if let Some(rate) = prefilling.rate(now.at) {
+        state.telemetry.prefill.push(now.at, rate);
         state.telemetry.prefill_tps = Some(rate);
     }
-    generating.prefill = Some((done, total));
-    state.telemetry.prefilling = Some((done, total, now.secs));
 }
 
 pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, now: Now) {
@@ -61,7 +59,7 @@ pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, no
     // the engine's own clock: how long a frame took does not enter
     if batch.last > since && tokens > 0 {
         let rate = f64::from(tokens) / (batch.last - since);
-        state.telemetry.decode.push(now.secs, rate);
+        state.telemetry.decode.push(now.at, rate);
         state.telemetry.decode_tps = Some(rate);
         state.telemetry.decode_context = f64::from(batch.kv_used);
     }
@@ -83,14 +81,14 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
     }
     if stats.prefill_tps > 0.0 {
         state.telemetry.prefill_tps = Some(stats.prefill_tps);
-        state.telemetry.prefill.push(now.secs, stats.prefill_tps);
+        state.telemetry.prefill.push(now.at, stats.prefill_tps);
     }
     if stats.predicted_tokens > 0 {
         state.telemetry.ttft_ms = Some(stats.ttft_ms);
     }
-    state.telemetry.decode.push(now.secs, 0.0);
+    state.telemetry.decode.push(now.at, 0.0);
     if generating.stopping.is_some() && generating.then_load.is_none() {
-        state.telemetry.mark(now.secs, MarkerKind::Stop, "stopped");
+        state.telemetry.mark(now.at, MarkerKind::Stop, "stopped");
     }
     let was_cut = stats.stop == StopReason::Cancelled;
     finish(state, &generating, MessageState::Whole, Some(stats), now, effects);
@@ -115,7 +113,7 @@ fn load_after(state: &mut AppState, generating: Generating, was_cut: bool, now: 
 pub(super) fn on_failed(state: &mut AppState, job: JobId, error: EngineError, now: Now, effects: &mut Vec<Effect>) {
     let Some(generating) = take_if(state, job) else { return };
     state.telemetry.prefilling = None;
-    state.telemetry.decode.push(now.secs, 0.0);
+    state.telemetry.decode.push(now.at, 0.0);
     let message_state = if error.kind == ErrorKind::Cancelled { MessageState::Whole } else { MessageState::Failed(error.clone()) };
     finish(state, &generating, message_state, None, now, effects);
     let was_cut = error.kind == ErrorKind::Cancelled;
@@ -139,7 +137,7 @@ pub(super) fn on_died(state: &mut AppState, error: &EngineError, now: Now, effec
         }
     };
     state.telemetry.prefilling = None;
-    state.telemetry.decode.push(now.secs, 0.0);
+    state.telemetry.decode.push(now.at, 0.0);
     finish(state, &generating, MessageState::Failed(error.clone()), None, now, effects);
     Some(generating)
 }

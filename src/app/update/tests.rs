@@ -19,7 +19,7 @@ use crate::protocol::{
 use crate::store::{MessageState, Op, Settings};
 
 fn now(secs: f64) -> Now {
-    Now { secs, unix_ms: (secs * 1000.0) as i64 }
+    Now { secs, at: secs, unix_ms: (secs * 1000.0) as i64 }
 }
 
 fn report(path: &str, quant: &str) -> Box<LoadReport> {

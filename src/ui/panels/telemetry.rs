@@ -145,7 +145,8 @@ fn plot_marker(marker: &Marker) -> PlotMarker<'_> {
 fn prefill_progress(ui: &mut Ui, telemetry: &Telemetry) {
     let palette = theme::palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 26.0), Sense::hover());
-    let Some((done, total, _)) = telemetry.prefilling.filter(|(_, total, _)| *total > 0) else { return };
+    let Some(prefilling) = telemetry.prefilling.filter(|prefilling| prefilling.total > 0) else { return };
+    let (done, total) = (prefilling.done, prefilling.total);
     let fraction = (done as f64 / total as f64).clamp(0.0, 1.0);
     response
         .widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, format!("Reading the prompt, {}", format::percent(fraction))));

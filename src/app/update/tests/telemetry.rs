@@ -85,6 +85,20 @@ fn a_reply_faster_than_the_memory_has_the_bandwidth_measured_anew() {
 }
 
 #[test]
+fn a_prompt_is_timed_by_when_it_was_read_and_not_by_when_the_window_looked() {
+    let mut state = ready();
+    let job = replying(&mut state);
+    // all of it is told in one frame, ten seconds late
+    let told = |at| Now { at, ..now(20.0) };
+    on_event(&mut state, Event::Started { job, prompt_tokens: 4000, cached_tokens: 1000, dropped: None }, told(10.0));
+    for (done, at) in [(1000, 10.0), (2000, 11.0), (3000, 12.0)] {
+        on_event(&mut state, Event::Progress { job, stage: crate::protocol::Stage::Prefill, done, total: 4000 }, told(at));
+    }
+    assert_eq!(state.telemetry.prefill.all(), [[11.0, 1000.0], [12.0, 1000.0]]);
+    assert_eq!(state.telemetry.prefill_tps, Some(1000.0));
+}
+
+#[test]
 fn the_cache_that_is_read_is_the_one_in_use() {
     let mut state = ready();
     let job = replying(&mut state);
