@@ -386,6 +386,9 @@ fn a_notebook_is_edited_and_continued() {
     assert_eq!(asked(&mut page), [Action::Send]);
     page.get_by_label("Notebook text").focus();
     page.run();
+    page.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    page.run();
+    assert_eq!(asked(&mut page), [Action::Send], "and no new line");
     page.get_by_label("Notebook text").type_text("!");
     page.run();
     assert!(matches!(asked(&mut page).as_slice(), [Action::SetDraft(text)] if text.contains("Once upon a time") && text.contains('!')));

@@ -413,7 +413,7 @@ fn plots_are_paused_and_exported() {
     harness.get_by_label("Plot options").click();
     harness.run();
     harness.get_by_label("Export as CSV…").click();
-    assert_eq!(asked(&mut harness), [Action::ExportPlotsCsv]);
+    assert_eq!(asked(&mut harness), [Action::ExportPlotsCsv(None)]);
     harness.get_by_label("Plot options").click();
     harness.run();
     harness.get_by_label("5 min").click();

@@ -17,8 +17,8 @@ pub enum Action {
     PausePlots(bool),
     /// How many seconds the plots show
     SetPlotWindow(f32),
-    /// Write what the plots show to a CSV file
-    ExportPlotsCsv,
+    /// Write what the plots show to a CSV file: the times in view where the plots are zoomed, seconds
+    ExportPlotsCsv(Option<[f64; 2]>),
     /// Write the telemetry column as it looks to a PNG file
     ExportPlotsPng,
 

@@ -69,7 +69,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::ToggleTelemetry
         | Action::PausePlots(_)
         | Action::SetPlotWindow(_)
-        | Action::ExportPlotsCsv
+        | Action::ExportPlotsCsv(_)
         | Action::ExportPlotsPng
         | Action::SetKeepWarm(_)
         | Action::SetOverflow(_)
@@ -139,6 +139,7 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
     if let Some(changed) = state.internal.settings_changed {
         if now.secs - changed >= 0.5 {
             state.internal.settings_changed = None;
+            models::keep_to_budget(state, &mut effects);
             effects.push(Effect::SaveSettings(Box::new(state.settings.clone())));
         } else {
             want(changed + 0.5);

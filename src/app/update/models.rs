@@ -103,6 +103,22 @@ pub(super) fn unload(state: &mut AppState, model: Option<PathBuf>, effects: &mut
     }
 }
 
+/// Frees what was used longest ago until the models that are kept warm keep to a budget that was set by hand. What is being loaded brings
+/// its budget along.
+pub(super) fn keep_to_budget(state: &mut AppState, effects: &mut Vec<Effect>) {
+    let Some(budget) = state.settings.keep_warm_bytes.filter(|_| state.loading().is_none()) else { return };
+    let active = state.loaded.as_ref().map(|report| report.design.model.clone());
+    loop {
+        // the engine frees all that it holds of a file, so the file that answers is left alone
+        let mut warm = state.resident.iter().filter(|resident| !resident.active && Some(&resident.design.model) != active.as_ref());
+        let taken: u64 = warm.clone().map(|resident| resident.memory.total()).sum();
+        let Some(model) = warm.next().map(|resident| resident.design.model.clone()).filter(|_| taken > budget) else { return };
+        state.resident.retain(|resident| resident.design.model != model);
+        let job = state.job();
+        effects.push(Effect::Send(Command::Unload { job, model: Some(model) }));
+    }
+}
+
 pub(super) fn on_unloaded(state: &mut AppState, resident: Vec<Resident>) {
     state.resident = resident;
     if !state.resident.iter().any(|resident| resident.active) {

@@ -102,7 +102,7 @@ fn controls(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: &m
         }
         ui.separator();
         if ui.button("Export as CSV…").clicked() {
-            actions.push(Action::ExportPlotsCsv);
+            actions.push(Action::ExportPlotsCsv(view.zoomed));
         }
         if ui.button("Export as PNG…").clicked() {
             actions.push(Action::ExportPlotsPng);

@@ -110,6 +110,44 @@ fn the_cache_that_is_read_is_the_one_in_use() {
     assert_eq!(state.telemetry.bytes_per_token(), Some(90_000_000 + 1900 * 10_000), "on average over the reply");
 }
 
+#[test]
+fn the_plots_are_exported_as_they_are_seen() {
+    let mut state = ready();
+    for at in [10.0, 50.0, 90.0] {
+        state.telemetry.decode.push(at, at);
+    }
+    let mut exported = |zoomed| {
+        let effects = on_action(&mut state, Action::ExportPlotsCsv(zoomed), now(100.0));
+        let [Effect::SaveText { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+        [10, 50, 90].map(|at| text.contains(&format!("{at}.000,decode_tokens_per_second")))
+    };
+    assert_eq!(exported(None), [false, true, true], "a minute");
+    assert_eq!(exported(Some([5.0, 60.0])), [true, true, false]);
+}
+
+#[test]
+fn a_smaller_budget_frees_what_was_used_longest_ago() {
+    let mut state = ready();
+    let resident = |path: &str, active| {
+        let memory = MemoryUse { weights: 100, kv: 0, compute: 0 };
+        Resident { design: Design::for_model(path), memory, active }
+    };
+    state.resident = vec![resident("c.gguf", false), resident("b.gguf", false), resident("a-Q4_1.gguf", true)];
+    let frees = |effects: &[Effect]| -> Vec<PathBuf> {
+        let freed = effects.iter().filter_map(|effect| match effect {
+            Effect::Send(Command::Unload { model, .. }) => model.clone(),
+            _ => None,
+        });
+        freed.collect()
+    };
+    on_action(&mut state, Action::SetKeepWarm(Some(150)), now(5.0));
+    let (effects, _) = tick(&mut state, now(6.0));
+    assert_eq!(frees(&effects), [PathBuf::from("c.gguf")]);
+    on_action(&mut state, Action::SetKeepWarm(Some(0)), now(7.0));
+    let (effects, _) = tick(&mut state, now(8.0));
+    assert_eq!(frees(&effects), [PathBuf::from("b.gguf")], "never the one that answers");
+}
+
 /// What the engine is said to give back when everything is unloaded.
 fn freed(state: &mut AppState) -> u64 {
     let effects = on_action(state, Action::OpenModel("b.gguf".into()), now(5.0));
