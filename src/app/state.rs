@@ -337,6 +337,8 @@ pub struct Internal {
     pub(super) draft_unsaved: Option<ChatId>,
     /// The bandwidth probe that is out
     pub(super) probing: Option<JobId>,
+    /// The conversation that is read ahead for the model that has just taken over
+    pub(super) rereading: Option<JobId>,
     /// Whether settings have changed and when
     pub(super) settings_changed: Option<f64>,
     /// What the last request was, for asking again with another overflow policy
@@ -434,10 +436,12 @@ impl AppState {
         self.settings.overflow
     }
 
-    /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted or probed.
+    /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted, probed or
+    /// read ahead.
     pub fn is_quiet(&self) -> bool {
         let internal = &self.internal;
-        internal.inspecting.is_none() && internal.counting.is_none() && internal.probing.is_none() && internal.queued_load.is_none()
+        let jobs = [internal.probing, internal.rereading, internal.counting.map(|(job, _)| job)];
+        internal.inspecting.is_none() && internal.queued_load.is_none() && jobs.iter().all(Option::is_none)
     }
 
     pub(super) fn job(&mut self) -> JobId {

@@ -176,6 +176,15 @@ pub enum Command {
         #[serde(flatten)]
         request: GenerateRequest,
     },
+    /// Reads the prompt into the cache and says nothing, so that a reply to it begins at once. Answered by `Started`, `Progress`* (prefill),
+    /// then `Done` or `Failed`; what was read by then stays in the cache
+    Prefill {
+        /// names the work
+        job: JobId,
+        /// what a reply would be asked for with
+        #[serde(flatten)]
+        request: GenerateRequest,
+    },
     /// The exact prompt and its token counts, without decoding. Answered by `Rendered` or `Failed`
     Render {
         /// names the work
@@ -229,6 +238,7 @@ impl Command {
             Self::Load { job, .. }
             | Self::Unload { job, .. }
             | Self::Generate { job, .. }
+            | Self::Prefill { job, .. }
             | Self::Render { job, .. }
             | Self::Quantize { job, .. }
             | Self::Bench { job, .. }

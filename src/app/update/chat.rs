@@ -111,6 +111,7 @@ fn open(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>) {
     }
     save_draft(state, effects);
     state.chats.open = Some(OpenChat::loading(id));
+    super::generate::stop_rereading(state, effects);
     meter::forget(state);
     remember_open(state, id, now);
     effects.push(Effect::ReadChat(id));

@@ -33,8 +33,9 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Sample { sample } => {
             state.telemetry.take(now.at, sample);
         }
+        Event::Done { job } => reply::on_reread(state, job),
         // of jobs that the window does not start on this engine
-        Event::Quantized { .. } | Event::BenchRow { .. } | Event::Estimated { .. } | Event::Done { .. } => {}
+        Event::Quantized { .. } | Event::BenchRow { .. } | Event::Estimated { .. } => {}
     }
 }
 
@@ -58,6 +59,8 @@ fn on_failed(state: &mut AppState, job: JobId, error: crate::protocol::EngineErr
         load::on_load_failed(state, error, now, effects);
     } else if state.internal.probing == Some(job) {
         state.internal.probing = None;
+    } else if state.internal.rereading == Some(job) {
+        reply::on_reread(state, job);
     } else if state.generating().is_some_and(|generating| generating.job == job) {
         reply::on_failed(state, job, error, now, effects);
     } else {
@@ -91,6 +94,8 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     state.internal.counted = None;
     state.meter = ContextMeter::default();
     state.internal.probing = None;
+    state.internal.rereading = None;
+    state.telemetry.prefilling = None;
     state.internal.send_when_ready = None;
     state.engine = EngineState::Starting;
     state.telemetry.mark(now.at, MarkerKind::Died, "engine ended");

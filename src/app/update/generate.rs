@@ -154,11 +154,41 @@ fn begin(
     ops.push(Op::PutMessage(reply));
     let seq = chat::save(state, ops, effects);
     state.internal.last_request = Some((message, prompt));
-    if let Some(probe) = state.internal.probing.take() {
-        effects.push(Effect::Send(Command::Cancel { job: probe }));
-    }
+    clear_the_way(state, effects);
     let job = state.job();
     state.activity = Activity::Generating(Generating::new(job, chat_id, message, text, now.secs, Some(seq)));
+}
+
+/// Ends what the engine does for nobody in particular: something is waited for now.
+pub(super) fn clear_the_way(state: &mut AppState, effects: &mut Vec<Effect>) {
+    if let Some(job) = state.internal.probing.take() {
+        effects.push(Effect::Send(Command::Cancel { job }));
+    }
+    stop_rereading(state, effects);
+}
+
+/// Has the model that took over read the conversation while nobody waits for it, so that its next reply begins as soon as that of the
+/// model before would have.
+pub(super) fn reread(state: &mut AppState, effects: &mut Vec<Effect>) {
+    let last = state.chats.open.as_ref().filter(|open| open.is_loaded).and_then(|open| open.branch.last().copied());
+    let Some(prompt) = last.and_then(|last| prompt(state, Some(last))) else { return };
+    if matches!(&prompt, Prompt::Raw { text } if text.is_empty()) {
+        return;
+    }
+    // a count is short, and would have to wait until all is read
+    meter::count(state, effects);
+    let job = state.job();
+    state.internal.rereading = Some(job);
+    let request = request_for(state, prompt, state.settings.overflow);
+    effects.push(Effect::Send(Command::Prefill { job, request }));
+}
+
+/// The conversation is not read ahead any further; what was read stays in the cache.
+pub(super) fn stop_rereading(state: &mut AppState, effects: &mut Vec<Effect>) {
+    if let Some(job) = state.internal.rereading.take() {
+        state.telemetry.prefilling = None;
+        effects.push(Effect::Send(Command::Cancel { job }));
+    }
 }
 
 /// The question is safe: ask the engine.
@@ -183,15 +213,19 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut V
 /// The request for a reply whose conversation was noted when it began.
 fn request(state: &AppState, message: MessageId, overflow: Overflow) -> Option<GenerateRequest> {
     let (_, prompt) = state.internal.last_request.as_ref().filter(|(id, _)| *id == message)?;
-    Some(GenerateRequest {
-        prompt: prompt.clone(),
+    Some(request_for(state, prompt.clone(), overflow))
+}
+
+fn request_for(state: &AppState, prompt: Prompt, overflow: Overflow) -> GenerateRequest {
+    GenerateRequest {
+        prompt,
         sampler: state.settings.sampler.clone(),
         max_tokens: state.settings.max_tokens,
         stop: state.settings.stop.clone(),
         overflow,
         json_schema: None,
         want_token_ids: false,
-    })
+    }
 }
 
 /// What the model is given: the conversation up to `last`, or the text of the notebook as it stands.

@@ -162,9 +162,7 @@ pub(super) fn proceed(state: &mut AppState, mut wanted: WantedLoad, now: Now, ef
 }
 
 fn start_load(state: &mut AppState, wanted: WantedLoad, effects: &mut Vec<Effect>) {
-    if let Some(probe) = state.internal.probing.take() {
-        effects.push(Effect::Send(Command::Cancel { job: probe }));
-    }
+    generate::clear_the_way(state, effects);
     let WantedLoad { design, since, then, keep_warm, forecast } = wanted;
     let same_family = state.family().is_some_and(|family| family.rung_of(&design.model).is_some());
     let from = state.active_quant().filter(|_| same_family).map(str::to_owned);
@@ -211,8 +209,14 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
         return;
     }
     let goes_on = loading.then_continue.is_some_and(|reply| generate::go_on(state, reply, now, effects));
-    if !goes_on && !generate::send_waiting(state, now, effects) && state.telemetry.bandwidth_gb_s.is_none() {
+    if goes_on || generate::send_waiting(state, now, effects) {
+        return;
+    }
+    if state.telemetry.bandwidth_gb_s.is_none() {
         models::probe(state, effects);
+    }
+    if state.pending_switch.is_some() {
+        generate::reread(state, effects);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::{AppState, Effect};
+use super::{AppState, Effect, generate};
 use crate::app::{ContextMeter, Dialog, PromptView};
 use crate::protocol::{Command, EngineError, JobId, Message, Prompt, Rendered, Role, reply_reserve};
 use crate::store::ChatMode;
@@ -15,6 +15,8 @@ const TELLING: u32 = 32;
 /// Asks for the exact prompt that the draft would be sent as.
 pub(super) fn show_prompt(state: &mut AppState, effects: &mut Vec<Effect>) {
     let Some(prompt) = would_be_prompt(state).filter(|_| state.can_generate()) else { return };
+    // whoever asks to see the prompt does not wait until all of it was read
+    generate::stop_rereading(state, effects);
     let job = state.job();
     state.dialog = Dialog::Prompt(Box::new(PromptView { job, rendered: None }));
     effects.push(Effect::Send(Command::Render { job, prompt }));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::load::begin_load;
 use super::making::offer_make;
-use super::{Action, AppState, Effect, Now};
+use super::{Action, AppState, Effect, Now, generate};
 use crate::app::{Activity, ContextMeter, NoticeAction, Severity};
 use crate::library::{RungState, Scan};
 use crate::protocol::{Command, Design, JobId, Resident};
@@ -98,6 +98,7 @@ pub(super) fn select_rung(state: &mut AppState, quant: &str, now: Now, effects: 
 
 pub(super) fn unload(state: &mut AppState, model: Option<PathBuf>, effects: &mut Vec<Effect>) {
     if matches!(state.activity, Activity::None) {
+        generate::stop_rereading(state, effects);
         let job = state.job();
         effects.push(Effect::Send(Command::Unload { job, model }));
     }

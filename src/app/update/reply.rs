@@ -17,11 +17,16 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
 }
 
 pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, cached_tokens: u32, now: Now) {
+    let (cached, total) = (u64::from(cached_tokens), u64::from(prompt_tokens));
+    let prefilling = Some(Prefilling { cached, done: cached, total, began: now.at });
+    if state.internal.rereading == Some(job) {
+        state.telemetry.prefilling = prefilling;
+        return;
+    }
     let Activity::Generating(generating) = &mut state.activity else { return };
     if generating.job == job {
-        let (cached, total) = (u64::from(cached_tokens), u64::from(prompt_tokens));
         generating.prefill = Some((cached, total));
-        state.telemetry.prefilling = Some(Prefilling { cached, done: cached, total, began: now.at });
+        state.telemetry.prefilling = prefilling;
         // the line stays at nought while nothing ran, instead of rising slowly to the new reply's first rate
         state.telemetry.decode.push(now.at, 0.0);
         state.telemetry.mark(now.at, MarkerKind::Generate, "reply");
@@ -29,16 +34,23 @@ pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, c
 }
 
 pub(super) fn on_prefill(state: &mut AppState, job: JobId, done: u64, total: u64, now: Now) {
-    let Activity::Generating(generating) = &mut state.activity else { return };
-    if generating.job != job {
-        return;
+    match &mut state.activity {
+        Activity::Generating(generating) if generating.job == job => generating.prefill = Some((done, total)),
+        _ if state.internal.rereading == Some(job) => {}
+        _ => return,
     }
-    generating.prefill = Some((done, total));
     let Some(prefilling) = &mut state.telemetry.prefilling else { return };
     (prefilling.done, prefilling.total) = (done, total);
     if let Some(rate) = prefilling.rate(now.at) {
         state.telemetry.prefill.push(now.at, rate);
         state.telemetry.prefill_tps = Some(rate);
+    }
+}
+
+/// The conversation was read ahead, or could not be: the next reply is asked for all the same and then says why.
+pub(super) fn on_reread(state: &mut AppState, job: JobId) {
+    if state.internal.rereading.take_if(|rereading| *rereading == job).is_some() {
+        state.telemetry.prefilling = None;
     }
 }
 

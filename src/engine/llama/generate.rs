@@ -38,6 +38,17 @@ pub(super) fn generate(ctx: &mut Ctx, pace: &mut Pace, request: &GenerateRequest
     done
 }
 
+/// Reads the prompt of a request into the cache, where the request itself will find it.
+///
+/// # Errors
+/// See [`crate::engine::backend::Backend::prefill`].
+pub(super) fn prefill(ctx: &mut Ctx, pace: &mut Pace, request: &GenerateRequest, job: &Job) -> Result<(), EngineError> {
+    ctx.cancel_with(Some(job.cancel_flag()));
+    let done = Run::start(ctx, pace, request, job).and_then(|mut run| run.prefill().map_err(EngineError::from));
+    ctx.cancel_with(None);
+    done
+}
+
 struct Run<'a> {
     ctx: &'a mut Ctx,
     pace: &'a mut Pace,

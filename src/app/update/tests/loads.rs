@@ -266,6 +266,44 @@ fn a_death_in_the_middle_of_a_switch_offers_what_was_wanted() {
     assert_eq!((retry.design, retry.reply), (Design::for_model("a-Q8_0.gguf"), reply));
 }
 
+/// What is read ahead, if something is.
+fn read_ahead(effects: &[Effect]) -> Option<(JobId, &crate::protocol::Prompt)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Send(Command::Prefill { job, request }) => Some((*job, &request.prompt)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_rung_that_takes_over_reads_the_conversation_and_makes_way_for_a_question() {
+    let mut state = ready_with_ladder();
+    let job = replying(&mut state);
+    tokens(&mut state, "Because", 1);
+    on_event(&mut state, Event::Generated { job, stats: stats(1) }, now(3.0));
+    let effects = select(&mut state, "Q8_0", 4.0);
+    inspected(&mut state, &effects, true);
+    let effects = loaded(&mut state, "Q8_0", 4.5);
+    let (job, prompt) = read_ahead(&effects).expect("it is read");
+    let crate::protocol::Prompt::Chat { messages } = prompt else { panic!("{prompt:?}") };
+    assert_eq!(messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["Why?", "Because"]);
+    assert!(state.can_generate() && !state.is_quiet());
+    on_event(&mut state, Event::Started { job, prompt_tokens: 100, cached_tokens: 0, dropped: None }, now(4.6));
+    assert!(state.telemetry.prefilling.is_some());
+    let effects = type_and_send(&mut state, "And then?");
+    assert!(cancels(&effects, job) && state.telemetry.prefilling.is_none(), "{effects:?}");
+    on_event(&mut state, Event::Failed { job, error: EngineError::cancelled() }, now(4.7));
+    assert!(state.generating().is_some() && said(&state).is_empty());
+}
+
+#[test]
+fn nothing_is_read_ahead_where_nothing_was_said() {
+    let mut state = ready_with_ladder();
+    let effects = select(&mut state, "Q8_0", 4.0);
+    inspected(&mut state, &effects, true);
+    let effects = loaded(&mut state, "Q8_0", 4.5);
+    assert_eq!(read_ahead(&effects), None);
+}
+
 #[test]
 fn going_on_while_the_engine_is_still_starting_waits_for_it() {
     let mut state = ready_with_ladder();
