@@ -123,6 +123,16 @@ impl ChatMessage {
         self.provenance.as_ref().map_or(&[], |made_by| made_by.earlier.as_slice())
     }
 
+    /// What made the beginning of a reply.
+    pub fn first_run(&self) -> Option<&Provenance> {
+        self.earlier().first().map_or(self.provenance.as_ref(), |part| part.made_by.as_ref())
+    }
+
+    /// What made the text behind an earlier part.
+    pub fn run_after(&self, part: usize) -> Option<&Provenance> {
+        self.earlier().get(part + 1).map_or(self.provenance.as_ref(), |part| part.made_by.as_ref())
+    }
+
     /// The text of the run that was last, or is under way.
     pub fn last_part(&self) -> &str {
         let from = self.earlier().last().map_or(0, |part| part.end);

@@ -5,8 +5,8 @@ use egui::{Align, Grid, Label, Layout, Rect, Response, RichText, Role, Sense, Ui
 use super::message::{EDITABLE_BYTES, Editing, Shown};
 use super::words;
 use crate::app::{Action, AppState, Generating, siblings};
-use crate::protocol::Role as Speaker;
-use crate::store::MessageId;
+use crate::protocol::{GenerateStats, Role as Speaker};
+use crate::store::{MessageId, Provenance};
 use crate::ui::theme;
 use crate::ui::widgets::{Icon, IconButton, elided, icon_button, muted, secondary_button, wrapped};
 
@@ -53,11 +53,17 @@ fn said(ui: &mut Ui, shown: &Shown<'_>) {
         quiet_line(ui, &stamp, palette.event)
             .on_hover_text("The conversation did not fit in the context: these were not part of the prompt");
     }
-    let line = words::stats_line(stats, message.provenance.as_ref());
+    figures_line(ui, stats, message.provenance.as_ref());
+}
+
+/// What a run measured, in one line, with every figure and its formula under the pointer.
+pub fn figures_line(ui: &mut Ui, stats: &GenerateStats, made_by: Option<&Provenance>) {
+    let palette = theme::palette(ui);
+    let line = words::stats_line(stats, made_by);
     quiet_line(ui, &line, palette.muted).on_hover_ui(|ui| {
         ui.set_max_width(520.0);
         Grid::new("figures").num_columns(2).spacing(vec2(16.0, 6.0)).show(ui, |ui| {
-            for figure in words::figures(stats, message.provenance.as_ref()) {
+            for figure in words::figures(stats, made_by) {
                 ui.label(RichText::new(figure.name).font(theme::small()).color(palette.muted));
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 1.0;
@@ -85,7 +91,7 @@ fn running(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, generating: &Genera
         return;
     }
     if generating.first.is_none() {
-        if shown.message.text.is_empty() {
+        if shown.message.last_part().is_empty() {
             cursor(ui);
         }
         quiet_line(ui, "Waiting for the first token", palette.muted);

@@ -3,11 +3,10 @@
 use egui::{Align, CornerRadius, Frame, Key, Label, Layout, Margin, Modifiers, Rect, Shape, Stroke, TextEdit, Ui, UiBuilder, pos2, vec2};
 
 use super::composer::is_enter_pressed;
-pub use super::footer::footer;
 use super::rows::Body;
-use super::{markdown, words};
+use super::{footer, markdown, words};
 use crate::app::{Action, AppState, OpenChat};
-use crate::store::{ChatMessage, MessageId};
+use crate::store::{ChatMessage, MessageId, Provenance};
 use crate::ui::plain_text;
 use crate::ui::plain_text::Pieces;
 use crate::ui::theme::{self, PANEL_RADIUS};
@@ -63,7 +62,9 @@ pub fn block(ui: &mut Ui, shown: &Shown<'_>, body: &Body, index: usize) {
     match body {
         Body::Plain(pieces) => bubble(ui, &shown.message.text, pieces, index),
         Body::Reply(reply) => {
-            let has_cursor = shown.is_running && index + 1 == reply.len();
+            // a run that goes on and has said nothing yet stands below what it goes on with
+            let is_begun = shown.message.earlier().is_empty() || !shown.message.last_part().is_empty();
+            let has_cursor = shown.is_running && is_begun && index + 1 == reply.len();
             markdown::row(ui, reply, &shown.message.text, index, has_cursor, shown.message.id.0 as u64);
         }
     }
@@ -92,10 +93,26 @@ fn bubble(ui: &mut Ui, text: &str, pieces: &Pieces, index: usize) {
     });
 }
 
-/// A dashed line: from here another rung answers.
-pub fn switch_divider(ui: &mut Ui, message: &ChatMessage) {
+/// Where an earlier run ended and another went on: what the first made it with and how fast, and the switch, if it was one.
+pub fn part_end(ui: &mut Ui, message: &ChatMessage, part: usize) {
     let palette = theme::palette(ui);
-    let Some(provenance) = &message.provenance else { return };
+    let Some(ended) = message.earlier().get(part) else { return };
+    ui.spacing_mut().item_spacing = vec2(2.0, 4.0);
+    match &ended.stats {
+        Some(stats) => footer::figures_line(ui, stats, ended.made_by.as_ref()),
+        None => {
+            footer::quiet_line(ui, &words::unmeasured(ended.made_by.as_ref()), palette.muted);
+        }
+    }
+    ui.add_space(8.0);
+    if let Some(made_by) = message.run_after(part) {
+        switch_divider(ui, made_by);
+    }
+}
+
+/// A dashed line: from here another rung answers.
+pub fn switch_divider(ui: &mut Ui, provenance: &Provenance) {
+    let palette = theme::palette(ui);
     let Some((from, took)) = &provenance.switched else { return };
     ui.add_space(4.0);
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 9.0), egui::Sense::hover());

@@ -37,6 +37,12 @@ pub fn running_line(generating: &Generating, provenance: Option<&Provenance>) ->
     parts.join(" · ")
 }
 
+/// The line under a part whose run did not live to measure itself.
+pub fn unmeasured(provenance: Option<&Provenance>) -> String {
+    let parts = provenance.and_then(design_words).into_iter().chain(["cut off before it was measured".to_owned()]);
+    parts.collect::<Vec<_>>().join(" · ")
+}
+
 /// `Q4_1, ctx 8192`.
 fn design_words(provenance: &Provenance) -> Option<String> {
     let words: Vec<&str> = [provenance.quant.as_str(), provenance.differences.as_str()].into_iter().filter(|w| !w.is_empty()).collect();
