@@ -132,15 +132,16 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
     let is_user = message.role == Speaker::User;
     let is_idle = state.generating().is_none();
     let why_not = state.why_not_ready();
+    let while_running = why_not.filter(|_| !is_idle);
     let mut focused = false;
     if !shown.is_active && !(shown.is_last && is_idle) {
         // a branch is worth knowing of before the pointer comes near
         ui.set_opacity(if branches.len() > 1 { 0.6 } else { 0.0 });
     }
-    let mut press = |ui: &mut Ui, enabled: bool, button: IconButton<'_>| {
-        let response = ui.add_enabled(enabled, button.side(SIDE));
+    let mut press = |ui: &mut Ui, why_not: Option<&str>, button: IconButton<'_>| {
+        let response = ui.add_enabled(why_not.is_none(), button.side(SIDE));
         focused |= response.has_focus();
-        response.on_disabled_hover_text(why_not.unwrap_or("There is no other")).clicked()
+        response.on_disabled_hover_text(why_not.unwrap_or_default()).clicked()
     };
     if shown.is_last && words::cut_off(message, shown.is_running).is_some() {
         let button = ui.add_enabled(why_not.is_none(), secondary_button("Continue").height(SIDE));
@@ -149,30 +150,30 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
         }
         ui.add_space(6.0);
     }
-    if press(ui, true, icon_button(Icon::Copy, "Copy message")) {
+    if press(ui, None, icon_button(Icon::Copy, "Copy message")) {
         actions.push(Action::Copy(message.text.clone()));
     }
     if is_user {
         let fits = message.text.len() <= EDITABLE_BYTES;
         let name = if fits { "Edit message" } else { "Too long to edit here: copy it instead" };
-        if press(ui, is_idle && fits, icon_button(Icon::Edit, name)) {
+        if press(ui, while_running.or((!fits).then_some(name)), icon_button(Icon::Edit, name)) {
             *editing = Some(Editing::of(message));
         }
     } else {
-        if press(ui, why_not.is_none(), icon_button(Icon::Refresh, "Regenerate")) {
+        if press(ui, why_not, icon_button(Icon::Refresh, "Regenerate")) {
             actions.push(Action::Regenerate(message.id));
         }
         let is_whole = words::cut_off(message, shown.is_running).is_none();
         let can_continue = shown.is_last && is_whole && words::can_continue(message);
-        if can_continue && press(ui, why_not.is_none(), icon_button(Icon::Play, "Continue reply")) {
+        if can_continue && press(ui, why_not, icon_button(Icon::Play, "Continue reply")) {
             actions.push(Action::Continue(message.id));
         }
-        if press(ui, true, icon_button(Icon::Branch, "Branch to a new chat")) {
+        if press(ui, None, icon_button(Icon::Branch, "Branch to a new chat")) {
             actions.push(Action::BranchToNewChat(message.id));
         }
     }
     if branches.len() > 1 {
-        navigator(ui, message.id, &branches, is_user, is_idle, &mut press, actions);
+        navigator(ui, message.id, &branches, is_user, while_running, &mut press, actions);
     }
     focused
 }
@@ -183,15 +184,16 @@ fn navigator(
     message: MessageId,
     branches: &[MessageId],
     is_reversed: bool,
-    is_idle: bool,
-    press: &mut impl FnMut(&mut Ui, bool, IconButton<'_>) -> bool,
+    why_not: Option<&str>,
+    press: &mut impl FnMut(&mut Ui, Option<&str>, IconButton<'_>) -> bool,
     actions: &mut Vec<Action>,
 ) {
     let Some(at) = branches.iter().position(|id| *id == message) else { return };
     let before = at.checked_sub(1).and_then(|index| branches.get(index)).copied();
     let after = branches.get(at + 1).copied();
     let mut go = |ui: &mut Ui, to: Option<MessageId>, icon: Icon, name: &str| {
-        if press(ui, is_idle && to.is_some(), icon_button(icon, name))
+        let why_not = why_not.or(to.is_none().then_some("There is no further branch on this side"));
+        if press(ui, why_not, icon_button(icon, name))
             && let Some(to) = to
         {
             actions.push(Action::ShowBranch(to));
