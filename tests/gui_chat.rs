@@ -113,26 +113,16 @@ fn what_is_said_under_replies() {
 
 #[test]
 fn each_run_of_a_reply_is_told_what_it_said() {
-    let mut state = finished();
-    if let Some(last) = state.chats.open.as_mut().and_then(|open| open.messages.get_mut(&MessageId(4))) {
-        last.provenance = Some(provenance("Q4_1", None));
-        last.text = "Half of".into();
-        last.stats = Some(GenerateStats { decode_tps: 50.0, ..stats(StopReason::Cancelled) });
-        last.begin_part(Some(provenance("IQ4_NL", Some(("Q4_1", 0.35)))));
-        last.text.push_str(" the reply");
-        last.state = MessageState::Whole;
-        last.stats = Some(GenerateStats { decode_tps: 196.4, ..stats(StopReason::EndOfReply) });
-    }
-    let mut page = harness(state);
+    let mut page = harness(two_runs());
     page.run();
-    page.get_by_label("Half of");
+    page.get_by_label_contains("Half of");
     page.get_by_label_contains("50.0 t/s · 84 tokens");
     page.get_by_label("Switched to IQ4_NL in 0.35 s");
-    page.get_by_label("the reply");
+    page.get_by_label_contains("the reply goes on");
     page.get_by_label_contains("196.4 t/s · 84 tokens");
     page.get_all_by_label("Copy message").last().unwrap().click();
     page.run();
-    assert_eq!(asked(&mut page), [Action::Copy("Half of the reply".into())]);
+    assert_eq!(asked(&mut page), [Action::Copy(TWO_RUNS.concat())]);
 }
 
 #[test]

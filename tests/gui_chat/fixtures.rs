@@ -206,6 +206,27 @@ pub fn finished() -> AppState {
     state
 }
 
+/// What two rungs say of one reply: the second goes on in the middle of a sentence.
+pub const TWO_RUNS: [&str; 2] = [
+    "**Speculative decoding.** A small draft proposes several tokens. Half of",
+    " them are wrong, and the reply goes on with another rung.\n\n- one\n- two\n",
+];
+
+/// A reply that another rung went on with.
+pub fn two_runs() -> AppState {
+    let mut state = finished();
+    if let Some(last) = state.chats.open.as_mut().and_then(|open| open.messages.get_mut(&MessageId(4))) {
+        last.provenance = Some(provenance("Q4_1", None));
+        last.text = TWO_RUNS[0].to_owned();
+        last.stats = Some(GenerateStats { decode_tps: 50.0, ..stats(StopReason::Cancelled) });
+        last.begin_part(Some(provenance("IQ4_NL", Some(("Q4_1", 0.35)))));
+        last.text.push_str(TWO_RUNS[1]);
+        last.state = MessageState::Whole;
+        last.stats = Some(GenerateStats { decode_tps: 196.4, ..stats(StopReason::EndOfReply) });
+    }
+    state
+}
+
 pub fn error() -> EngineError {
     EngineError::new(ErrorKind::Assertion, "llama.cpp stopped itself: GGML_ASSERT(n_tokens > 0) failed")
         .hint("Another rung or a shorter context may work")
