@@ -112,6 +112,20 @@ fn what_is_said_under_replies() {
 }
 
 #[test]
+fn each_run_of_a_reply_is_told_what_it_said() {
+    let mut page = harness(two_runs());
+    page.run();
+    page.get_by_label_contains("Half of");
+    page.get_by_label_contains("50.0 t/s · 84 tokens");
+    page.get_by_label("Switched to IQ4_NL in 0.35 s");
+    page.get_by_label_contains("the reply goes on");
+    page.get_by_label_contains("196.4 t/s · 84 tokens");
+    page.get_all_by_label("Copy message").last().unwrap().click();
+    page.run();
+    assert_eq!(asked(&mut page), [Action::Copy(TWO_RUNS.concat())]);
+}
+
+#[test]
 fn a_question_is_edited_in_place_and_runs_as_a_branch() {
     let mut page = harness(finished());
     page.run();
@@ -138,6 +152,27 @@ fn escape_leaves_the_editor() {
     page.run();
     assert!(page.query_by_label("Send as a new branch").is_none());
     assert_eq!(asked(&mut page), []);
+}
+
+#[test]
+fn a_changed_question_stays_in_its_editor_until_it_can_be_sent() {
+    let mut page = harness(finished());
+    page.run();
+    page.get_all_by_label("Edit message").next().unwrap().click();
+    page.run();
+    page.state_mut().state.loaded = None;
+    page.run();
+    page.get_by_label("Send as a new branch").click();
+    page.key_press(Key::Enter);
+    page.run();
+    assert_eq!(asked(&mut page), []);
+    page.get_by_label("Send as a new branch");
+    assert!(page.get_all_by_label("Regenerate").all(|button| button.accesskit_node().is_disabled()));
+    page.state_mut().state.loaded = Some(report());
+    page.run();
+    page.get_by_label("Send as a new branch").click();
+    page.run();
+    assert!(matches!(asked(&mut page).as_slice(), [Action::EditAndRun(MessageId(1), _)]));
 }
 
 #[test]
@@ -365,6 +400,9 @@ fn a_notebook_is_edited_and_continued() {
     assert_eq!(asked(&mut page), [Action::Send]);
     page.get_by_label("Notebook text").focus();
     page.run();
+    page.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    page.run();
+    assert_eq!(asked(&mut page), [Action::Send], "and no new line");
     page.get_by_label("Notebook text").type_text("!");
     page.run();
     assert!(matches!(asked(&mut page).as_slice(), [Action::SetDraft(text)] if text.contains("Once upon a time") && text.contains('!')));

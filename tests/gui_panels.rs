@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use inferscope::app::{Action, Activity, AppState, Dialog, EngineState, Generating, Loading, Making, MarkerKind, Now, Page, Severity};
+use inferscope::app::{
+    Action, Activity, AppState, Dialog, EngineState, Forecast, Generating, Loading, Making, MarkerKind, Now, Page, Prefilling, Severity,
+};
 use inferscope::library::{Family, Rung, RungState, Skipped};
 use inferscope::protocol::{
     Design, DeviceInfo, Effective, EngineFacts, JobId, LoadReport, MemorySample, MemoryUse, ModelInfo, QuantizeRequest, Resident, Sample,
@@ -28,7 +30,7 @@ impl Window {
         let ctx = ui.ctx().clone();
         let mut actions = Vec::new();
         shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut actions);
-        let now = Now { secs: 100.0, unix_ms: 1_700_000_000_000 };
+        let now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
         panels::window(ui, &self.state, &mut self.views, now, &mut actions);
         self.asked.extend(actions);
     }
@@ -189,7 +191,8 @@ fn busy_state() -> AppState {
         |quant: &str, active| Resident { design: Design { model: path(quant), ..Design::default() }, memory: loaded.memory, active };
     state.resident = vec![resident("IQ4_NL", true), resident("Q4_1", false)];
     state.telemetry.memory = Some(loaded.memory);
-    state.telemetry.predicted = Some(MemoryUse { weights: 86_000_000, kv: 90_000_000, compute: 99_000_000 });
+    let predicted = MemoryUse { weights: 86_000_000, kv: 90_000_000, compute: 99_000_000 };
+    state.telemetry.forecast = Some(Forecast { memory: predicted, weights_read: 86_000_000, kv_read: 0 });
     state.loaded = Some(Box::new(loaded));
     let telemetry = &mut state.telemetry;
     for step in 0..400 {
@@ -206,7 +209,6 @@ fn busy_state() -> AppState {
     telemetry.ttft_ms = Some(41.0);
     telemetry.itl_p95_ms = Some(5.6);
     telemetry.bandwidth_gb_s = Some(48.0);
-    telemetry.bytes_per_token = Some(86_000_000);
     telemetry.sample = Some(Sample {
         at: 100.0,
         engine: Some(MemorySample { rss: 640_000_000, anonymous: 300_000_000, file: 340_000_000 }),
@@ -227,6 +229,7 @@ fn generating() -> Activity {
         chat: ChatId(1),
         message: MessageId(2),
         text: String::new(),
+        kept: 0,
         prefill: None,
         tokens: 3,
         last: 0.0,
@@ -334,8 +337,16 @@ fn without_a_model_there_is_one_way_to_begin() {
 fn a_load_shows_its_progress_in_its_key() {
     let mut state = busy_state();
     let design = Box::new(Design { model: path("Q8_0"), ..Design::default() });
-    state.activity =
-        Activity::Loading(Loading { job: JobId(3), design, fraction: 0.42, since: 99.0, from: None, then_continue: None, stopping: false });
+    state.activity = Activity::Loading(Loading {
+        job: JobId(3),
+        design,
+        fraction: 0.42,
+        since: 99.0,
+        from: None,
+        then_continue: None,
+        stopping: false,
+        forecast: None,
+    });
     let harness = harness(state);
     harness.get_by_label("Q8_0, 136 MB, loading");
     harness.get_by_label("Stop");
@@ -402,7 +413,7 @@ fn plots_are_paused_and_exported() {
     harness.get_by_label("Plot options").click();
     harness.run();
     harness.get_by_label("Export as CSV…").click();
-    assert_eq!(asked(&mut harness), [Action::ExportPlotsCsv]);
+    assert_eq!(asked(&mut harness), [Action::ExportPlotsCsv(None)]);
     harness.get_by_label("Plot options").click();
     harness.run();
     harness.get_by_label("5 min").click();
@@ -419,10 +430,19 @@ fn an_unknown_bandwidth_can_be_measured() {
 }
 
 #[test]
+fn a_speed_that_cannot_be_doubts_the_bandwidth() {
+    let mut state = busy_state();
+    state.telemetry.bandwidth_gb_s = Some(10.0);
+    let harness = harness(state);
+    harness.get_by_label_contains("Measuring anew");
+    assert!(harness.query_by_label_contains("169").is_none(), "no share above all of it is claimed");
+}
+
+#[test]
 fn reading_a_prompt_shows_how_far_it_is() {
     let mut state = busy_state();
     state.activity = generating();
-    state.telemetry.prefilling = Some((1024, 4096, 99.0));
+    state.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0 });
     let harness = harness(state);
     harness.get_by_label("Reading the prompt, 25 %");
 }
@@ -640,12 +660,12 @@ fn keys_wait_while_a_dialog_is_open() {
 #[test]
 fn notices_offer_and_go() {
     let mut state = busy_state();
-    let offer = inferscope::app::NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete) };
+    let offer = inferscope::app::NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete(ChatId(1))) };
     state.notices.push(Severity::Info, "The chat was deleted", Vec::new(), Some(offer), 99.0);
     state.notices.push(Severity::Error, "Q6_K was not made", vec!["disk full".into()], None, 99.0);
     let mut harness = harness(state);
     harness.get_by_label("Undo").click();
-    assert_eq!(asked(&mut harness), [Action::UndoDelete, Action::DismissNotice(1)]);
+    assert_eq!(asked(&mut harness), [Action::UndoDelete(ChatId(1)), Action::DismissNotice(1)]);
     harness.get_by_label("Show details").click();
     harness.run();
     harness.get_by_label("disk full");
@@ -694,7 +714,7 @@ fn pictures() {
     };
     let mut chat = busy_state();
     chat.activity = generating();
-    chat.telemetry.prefilling = Some((1024, 4096, 99.0));
+    chat.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0 });
     chat.notices.push(
         Severity::Warn,
         "Q6_K made in 4.2 s, 120 MB; 30 tensors do not fit its blocks and got another type",

@@ -295,6 +295,19 @@ fn cancelling_is_heard_in_the_prompt_and_in_the_reply() {
 }
 
 #[test]
+fn a_conversation_that_was_read_ahead_is_not_read_again() {
+    let Some(mut bed) = bed() else { return };
+    bed.load(bed.design());
+    let mut messages = vec![say(Role::User, "Name three rivers of Europe."), say(Role::Assistant, "The Rhine, the Danube and the Loire.")];
+    let (job, heard) = job();
+    bed.backend.prefill(&chat(messages.clone(), 4), &job).unwrap();
+    assert!(heard.text().is_empty() && !heard.steps(Stage::Prefill).is_empty());
+    messages.push(say(Role::User, "Which is the longest?"));
+    let (stats, _) = bed.ask(&chat(messages, 4));
+    assert!(stats.cached_tokens > stats.prompt_tokens / 2, "{} of {}", stats.cached_tokens, stats.prompt_tokens);
+}
+
+#[test]
 fn a_prompt_that_does_not_fit_is_refused_or_shortened() {
     let Some(mut bed) = bed() else { return };
     bed.load(Design { n_ctx: 512, ..bed.design() });

@@ -79,6 +79,7 @@ fn every_command_comes_back_as_it_went() {
         Command::Unload { job, model: None },
         Command::Unload { job, model: Some("/a".into()) },
         Command::Generate { job, request: request.clone() },
+        Command::Prefill { job, request: request.clone() },
         Command::Generate {
             job,
             request: GenerateRequest {

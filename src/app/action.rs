@@ -17,8 +17,8 @@ pub enum Action {
     PausePlots(bool),
     /// How many seconds the plots show
     SetPlotWindow(f32),
-    /// Write what the plots show to a CSV file
-    ExportPlotsCsv,
+    /// Write what the plots show to a CSV file: the times in view where the plots are zoomed, seconds
+    ExportPlotsCsv(Option<[f64; 2]>),
     /// Write the telemetry column as it looks to a PNG file
     ExportPlotsPng,
 
@@ -64,8 +64,8 @@ pub enum Action {
     RenameChat(ChatId, String),
     /// Delete a chat; can be undone
     DeleteChat(ChatId),
-    /// Bring the chat deleted last back
-    UndoDelete,
+    /// Bring a deleted chat back
+    UndoDelete(ChatId),
     /// Search titles and texts
     SearchChats(String),
     /// Set the system prompt of the open chat

@@ -16,8 +16,8 @@ pub struct Chats {
     pub search: String,
     /// Which chats hold it; `None` while nothing is searched
     pub found: Option<Vec<ChatId>>,
-    /// Deleted last, for undo
-    pub deleted: Option<Chat>,
+    /// Deleted in this session, for undo
+    pub deleted: Vec<Chat>,
     /// The next ids to give
     pub next_chat: i64,
     /// See `next_chat`
@@ -33,6 +33,11 @@ impl Chats {
     /// A chat by id, to change.
     pub fn get_mut(&mut self, id: ChatId) -> Option<&mut Chat> {
         self.list.iter_mut().find(|chat| chat.id == id)
+    }
+
+    /// A chat by id, to change; one that was deleted is kept up to date too, since it may come back.
+    pub fn known_mut(&mut self, id: ChatId) -> Option<&mut Chat> {
+        self.list.iter_mut().chain(&mut self.deleted).find(|chat| chat.id == id)
     }
 
     /// The open chat's own row.

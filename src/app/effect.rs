@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Forecast;
 use crate::library::{Estimate, NearestFit, Scan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest};
 use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
@@ -11,8 +12,6 @@ use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
 pub enum Effect {
     /// To the engine
     Send(Command),
-    /// Bring a dead or hung engine back
-    RestartEngine,
     /// Make a rung in an engine of its own, so that chatting goes on
     Make(JobId, QuantizeRequest),
     /// End that engine and remove what it had written
@@ -69,8 +68,17 @@ pub struct Inspection {
     pub estimate: Estimate,
     /// What would fit instead; set only when the design does not fit
     pub nearest: Option<NearestFit>,
-    /// Bytes one decoded token reads from memory
-    pub bytes_per_token: u64,
+    /// Bytes of weights that decoding one token reads
+    pub weights_read: u64,
+    /// Bytes of cache that it reads for each token in the cache
+    pub kv_read: u64,
+}
+
+impl Inspection {
+    /// What is worth remembering of it.
+    pub fn forecast(&self) -> Forecast {
+        Forecast { memory: self.estimate.memory, weights_read: self.weights_read, kv_read: self.kv_read }
+    }
 }
 
 /// What comes back from the runtime.

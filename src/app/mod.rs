@@ -7,6 +7,7 @@
 mod action;
 mod chats;
 mod effect;
+mod load;
 mod notices;
 mod state;
 mod telemetry;
@@ -15,9 +16,10 @@ pub mod update;
 pub use action::Action;
 pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
+pub use load::{Forecast, Loading, ReplyId, WantedLoad};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use state::{
-    Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, Loading, MakeOffer, Making,
-    Now, Page, PromptView, Retry,
+    Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
+    PromptView, Retry,
 };
-pub use telemetry::{Marker, MarkerKind, Points, Telemetry, visibly_differs};
+pub use telemetry::{Marker, MarkerKind, Points, Prefilling, Telemetry, visibly_differs};

@@ -52,19 +52,22 @@ impl Notices {
         self.list.iter()
     }
 
-    /// Adds one; the same text is not shown twice.
+    /// Adds one; the same text with the same offer is not shown twice.
     pub fn push(&mut self, severity: Severity, text: impl Into<String>, details: Vec<String>, action: Option<NoticeAction>, now: f64) {
         let text = text.into();
-        self.list.retain(|notice| notice.text != text);
+        self.list.retain(|notice| notice.text != text || notice.action != action);
         self.next += 1;
         let until = match severity {
-            Severity::Info => Some(now + 8.0),
-            Severity::Warn => Some(now + 20.0),
+            // an offer has to be read, considered and reached
+            Severity::Info if action.is_none() => Some(now + 8.0),
+            Severity::Info | Severity::Warn => Some(now + 20.0),
             Severity::Error => None,
         };
         self.list.push(Notice { id: self.next, severity, text, details, action, until });
         if self.list.len() > 5 {
-            self.list.remove(0);
+            // what only tells something makes room before what can be undone
+            let tells = |notice: &Notice| notice.action.is_none() && notice.severity == Severity::Info;
+            self.list.remove(self.list.iter().position(tells).unwrap_or(0));
         }
     }
 

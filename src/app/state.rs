@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Notices, Telemetry};
+use super::{Chats, Forecast, Loading, Notices, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
-    Design, EngineError, EngineFacts, JobId, LoadReport, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
+    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
 };
 use crate::store::{ChatId, MessageId, Settings};
 
@@ -14,6 +14,9 @@ use crate::store::{ChatId, MessageId, Settings};
 pub struct Now {
     /// Seconds since the application began; never goes back
     pub secs: f64,
+    /// When it happened, in the same seconds: earlier than now where the window has only just looked. Measurements go by this, what is
+    /// said to a person by `secs`
+    pub at: f64,
     /// Unix time, milliseconds
     pub unix_ms: i64,
 }
@@ -59,25 +62,6 @@ pub enum EngineState {
     },
 }
 
-/// A load that runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Loading {
-    /// Its job
-    pub job: JobId,
-    /// What is loaded
-    pub design: Box<Design>,
-    /// 0 to 1
-    pub fraction: f32,
-    /// When it was asked for (a click), seconds
-    pub since: f64,
-    /// The rung that was active before, when this is a switch within its family
-    pub from: Option<String>,
-    /// A reply to go on with once it is loaded
-    pub then_continue: Option<MessageId>,
-    /// Whether Stop was pressed
-    pub stopping: bool,
-}
-
 /// A reply that runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generating {
@@ -89,6 +73,8 @@ pub struct Generating {
     pub message: MessageId,
     /// The text so far: what was there before (when continuing), then what arrived
     pub text: String,
+    /// How much of it was there before, bytes
+    pub kept: usize,
     /// Reading the prompt: tokens done, tokens in all
     pub prefill: Option<(u64, u64)>,
     /// Tokens of the reply so far
@@ -101,8 +87,8 @@ pub struct Generating {
     pub since: f64,
     /// When Stop was pressed, seconds
     pub stopping: Option<f64>,
-    /// What to do when it has ended: load this design and go on with the reply
-    pub then_load: Option<Box<Design>>,
+    /// What to do when it has ended: load this and go on with the reply
+    pub then_load: Option<Box<WantedLoad>>,
     /// Waiting for the question to be safe on disk
     pub waiting_for_save: Option<u64>,
 }
@@ -114,6 +100,7 @@ impl Generating {
             job,
             chat,
             message,
+            kept: text.len(),
             text,
             prefill: None,
             tokens: 0,
@@ -124,6 +111,16 @@ impl Generating {
             then_load: None,
             waiting_for_save,
         }
+    }
+
+    /// What this run has said.
+    pub fn said(&self) -> &str {
+        self.text.get(self.kept..).unwrap_or_default()
+    }
+
+    /// Which reply it is.
+    pub fn id(&self) -> ReplyId {
+        ReplyId { chat: self.chat, message: self.message }
     }
 }
 
@@ -145,7 +142,7 @@ pub struct Retry {
     /// The design that was loaded or being loaded
     pub design: Design,
     /// The reply that was cut off
-    pub message: Option<MessageId>,
+    pub reply: Option<ReplyId>,
 }
 
 /// The engine died, or refused to load.
@@ -324,10 +321,14 @@ pub struct AppState {
 pub struct Internal {
     pub(super) next_job: u64,
     pub(super) next_seq: u64,
-    /// The load to start once its inspection has come back: when it was asked for, and a reply to go on with
-    pub(super) inspecting: Option<(Design, f64, Option<MessageId>)>,
-    /// The count that is out: its job and what it counts
-    pub(super) counting: Option<JobId>,
+    /// The load whose file is being looked at
+    pub(super) inspecting: Option<WantedLoad>,
+    /// The count that is out: its job, and whether there was a draft to count
+    pub(super) counting: Option<(JobId, bool)>,
+    /// The draft has changed since the count that is out, or was answered last, was asked for
+    pub(super) draft_is_newer: bool,
+    /// How long the tokens of the last draft were, bytes
+    pub(super) bytes_per_token: Option<f64>,
     /// What was counted last, to know when to count again
     pub(super) counted: Option<u64>,
     /// When the draft changed last, seconds
@@ -336,18 +337,22 @@ pub struct Internal {
     pub(super) draft_unsaved: Option<ChatId>,
     /// The bandwidth probe that is out
     pub(super) probing: Option<JobId>,
+    /// The conversation that is read ahead for the model that has just taken over
+    pub(super) rereading: Option<JobId>,
     /// Whether settings have changed and when
     pub(super) settings_changed: Option<f64>,
     /// What the last request was, for asking again with another overflow policy
     pub(super) last_request: Option<(MessageId, Prompt)>,
-    /// A load that waits for the running one to end: design, when it was asked for, a reply to go on with
-    pub(super) queued_load: Option<(Design, f64, Option<MessageId>)>,
-    /// What the load that did not fit was for
-    pub(super) fit_then: Option<(f64, Option<MessageId>)>,
+    /// A load that waits for the running one to end
+    pub(super) queued_load: Option<WantedLoad>,
+    /// What was foretold of each design that was looked at, latest last
+    pub(super) forecasts: Vec<(Design, Forecast)>,
+    /// The load that does not fit, while the dialog asks what to do about it
+    pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds
     pub(super) autoload_first: bool,
-    /// A send that waits for the model to be ready
-    pub(super) send_when_ready: bool,
+    /// The chat whose draft is sent once the model is ready
+    pub(super) send_when_ready: Option<ChatId>,
 }
 
 impl AppState {
@@ -393,12 +398,32 @@ impl AppState {
 
     /// Whether a reply can be asked for now.
     pub fn can_generate(&self) -> bool {
-        self.loaded.is_some() && matches!(self.activity, Activity::None) && matches!(self.engine, EngineState::Up { .. })
+        self.why_not_ready().is_none()
+    }
+
+    /// Why no reply can be asked for now, in words; `None` when one can.
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        match (&self.activity, &self.engine) {
+            (Activity::Generating(_), _) => Some("A reply is being written"),
+            (Activity::Loading(_), _) => Some("A model is being loaded"),
+            (Activity::None, _) if self.loaded.is_none() => Some("No model is loaded"),
+            (Activity::None, EngineState::Starting) => Some("The engine is starting"),
+            (Activity::None, EngineState::Up { .. }) => None,
+        }
     }
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
         !matches!(self.activity, Activity::None) || self.making.is_some()
+    }
+
+    /// Memory that was foretold for the model that is being loaded, else for the one that is.
+    pub fn predicted(&self) -> Option<MemoryUse> {
+        let forecast = match &self.activity {
+            Activity::Loading(loading) => loading.forecast,
+            _ => self.telemetry.forecast.filter(|_| self.loaded.is_some()),
+        };
+        forecast.map(|forecast| forecast.memory)
     }
 
     /// What the loaded model recommends for sampling.
@@ -411,10 +436,12 @@ impl AppState {
         self.settings.overflow
     }
 
-    /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted or probed.
+    /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted, probed or
+    /// read ahead.
     pub fn is_quiet(&self) -> bool {
         let internal = &self.internal;
-        internal.inspecting.is_none() && internal.counting.is_none() && internal.probing.is_none() && internal.queued_load.is_none()
+        let jobs = [internal.probing, internal.rereading, internal.counting.map(|(job, _)| job)];
+        internal.inspecting.is_none() && internal.queued_load.is_none() && jobs.iter().all(Option::is_none)
     }
 
     pub(super) fn job(&mut self) -> JobId {

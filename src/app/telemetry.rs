@@ -1,5 +1,7 @@
 //! What the plots show: rates, memory and the events that explain their steps.
 
+use super::Forecast;
+use crate::measure::Roofline;
 use crate::protocol::{MemoryUse, Sample};
 
 /// Longest history kept, seconds.
@@ -73,6 +75,27 @@ pub struct Marker {
     pub text: String,
 }
 
+/// How far a prompt is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prefilling {
+    /// Tokens that were in the cache before
+    pub cached: u64,
+    /// Tokens that are in the cache now, of the prompt's
+    pub done: u64,
+    /// Tokens of the prompt
+    pub total: u64,
+    /// When it began, seconds
+    pub began: f64,
+}
+
+impl Prefilling {
+    /// New tokens per second since it began. Unknown for the first moment: two events that were told together say nothing about time.
+    pub fn rate(&self, at: f64) -> Option<f64> {
+        let seconds = at - self.began;
+        (seconds >= 0.05 && self.done > self.cached).then(|| (self.done - self.cached) as f64 / seconds)
+    }
+}
+
 /// Everything the telemetry panel shows.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
@@ -100,20 +123,20 @@ pub struct Telemetry {
     pub ttft_ms: Option<f64>,
     /// 95th percentile of the gaps between tokens of the last reply, milliseconds
     pub itl_p95_ms: Option<f64>,
-    /// Prefill progress while it runs: done, total, since when
-    pub prefilling: Option<(u64, u64, f64)>,
-    /// What was predicted before the last load
-    pub predicted: Option<MemoryUse>,
+    /// How far a prompt is read, while one is
+    pub prefilling: Option<Prefilling>,
+    /// What was foretold of the model that answers
+    pub forecast: Option<Forecast>,
     /// What the loaded models really took, by the engine's own buffers
     pub memory: Option<MemoryUse>,
     /// Measured read bandwidth, 10^9 bytes per second
     pub bandwidth_gb_s: Option<f64>,
-    /// Bytes one decoded token reads: weights plus KV (see `library::bytes_read_per_token`)
-    pub bytes_per_token: Option<u64>,
+    /// The bandwidth was measured anew after a reply had seemed faster than it allows
+    pub bandwidth_confirmed: bool,
+    /// Tokens in the KV cache while `decode_tps` was measured
+    pub decode_context: f64,
     /// Frozen at this time: the plots show what was there then
     pub paused_at: Option<f64>,
-    /// The application's clock minus the sampler's, seconds
-    sampler_ahead: Option<f64>,
 }
 
 impl Telemetry {
@@ -123,14 +146,6 @@ impl Telemetry {
             self.markers.drain(..250);
         }
         self.markers.push(Marker { at, kind, text: text.into() });
-    }
-
-    /// When a sample was taken, on the application's clock: it may have waited long for a frame. The least delay seen so far is taken
-    /// for none.
-    pub fn sampled_at(&mut self, sample: &Sample, now: f64) -> f64 {
-        let ahead = self.sampler_ahead.map_or(now - sample.at, |known| known.min(now - sample.at));
-        self.sampler_ahead = Some(ahead);
-        sample.at + ahead
     }
 
     /// Takes a sample in; says whether anything a person would see has changed.
@@ -149,10 +164,30 @@ impl Telemetry {
         changed
     }
 
+    /// Another model answers from now on: what was measured of the one before says nothing about it.
+    pub fn on_model(&mut self, forecast: Option<Forecast>) {
+        self.forecast = forecast;
+        (self.decode_tps, self.prefill_tps, self.ttft_ms, self.itl_p95_ms) = (None, None, None, None);
+        self.decode_context = 0.0;
+        self.bandwidth_confirmed = false;
+    }
+
+    /// Bytes that decoding one token read when its rate was measured: the weights, and the cache as full as it was then.
+    pub fn bytes_per_token(&self) -> Option<u64> {
+        self.forecast.map(|forecast| forecast.weights_read + (forecast.kv_read as f64 * self.decode_context) as u64)
+    }
+
     /// Decode as a fraction of what the memory bandwidth allows: bytes per token * t/s / bandwidth. `None` until all three are known.
     pub fn roofline_fraction(&self) -> Option<f64> {
-        let bandwidth = self.bandwidth_gb_s.filter(|value| *value > 0.0)? * 1e9;
-        Some(self.bytes_per_token? as f64 * self.decode_tps? / bandwidth)
+        let forecast = self.forecast?;
+        let roof = Roofline { bandwidth_gb_s: self.bandwidth_gb_s?, weights: forecast.weights_read, kv_per_token: forecast.kv_read as f64 };
+        roof.fraction(self.decode_tps?, self.decode_context)
+    }
+
+    /// Whether decoding seems faster than the memory allows and the bandwidth was not measured again since: it, and not the decoding, is
+    /// doubted then.
+    pub fn is_bandwidth_doubted(&self) -> bool {
+        !self.bandwidth_confirmed && self.roofline_fraction().is_some_and(|fraction| fraction > 1.0)
     }
 }
 
@@ -204,15 +239,6 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_waited_is_put_where_it_was_taken() {
-        let mut telemetry = Telemetry::default();
-        let sample = |at| Sample { at, ..Sample::default() };
-        assert_eq!(telemetry.sampled_at(&sample(2.0), 12.0), 12.0);
-        assert_eq!(telemetry.sampled_at(&sample(4.0), 20.0), 14.0);
-        assert_eq!(telemetry.sampled_at(&sample(6.0), 15.5), 15.5);
-    }
-
-    #[test]
     fn painting_does_not_ask_for_painting() {
         let at = |window_cpu_percent| Sample { window_cpu_percent, ..Sample::default() };
         assert!(!visibly_differs(&at(0.0), &at(30.0)));
@@ -220,10 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn a_prefill_rate_is_over_all_of_it() {
+        let prefilling = Prefilling { cached: 1000, done: 1500, total: 4000, began: 2.0 };
+        assert_eq!(prefilling.rate(3.0), Some(500.0));
+        assert_eq!(prefilling.rate(2.000_1), None, "no five million tokens a second");
+        assert_eq!(Prefilling { done: 1000, ..prefilling }.rate(3.0), None);
+    }
+
+    #[test]
     fn the_roofline_needs_all_three_figures() {
-        let mut telemetry = Telemetry { decode_tps: Some(100.0), bytes_per_token: Some(100_000_000), ..Telemetry::default() };
+        let forecast = Forecast { weights_read: 90_000_000, kv_read: 10_000, ..Forecast::default() };
+        let mut telemetry = Telemetry { decode_tps: Some(100.0), forecast: Some(forecast), ..Telemetry::default() };
         assert_eq!(telemetry.roofline_fraction(), None);
         telemetry.bandwidth_gb_s = Some(20.0);
-        assert_eq!(telemetry.roofline_fraction(), Some(0.5));
+        assert_eq!(telemetry.roofline_fraction(), Some(0.45));
+        telemetry.decode_context = 1000.0;
+        assert_eq!((telemetry.roofline_fraction(), telemetry.bytes_per_token()), (Some(0.5), Some(100_000_000)));
+        telemetry.on_model(None);
+        assert_eq!((telemetry.roofline_fraction(), telemetry.decode_tps), (None, None));
     }
 }

@@ -92,6 +92,12 @@ pub trait Backend {
     /// See [`crate::protocol::ErrorKind`].
     fn generate(&mut self, request: &GenerateRequest, job: &Job) -> Result<GenerateStats, EngineError>;
 
+    /// Reads a prompt into the cache of the active model, so that a reply to it begins at once. What was read when it is cancelled stays.
+    ///
+    /// # Errors
+    /// See [`crate::protocol::ErrorKind`].
+    fn prefill(&mut self, request: &GenerateRequest, job: &Job) -> Result<(), EngineError>;
+
     /// The exact prompt for the active model, without decoding.
     ///
     /// # Errors

@@ -47,6 +47,7 @@ fn perform(backend: &mut dyn Backend, id: JobId, command: Command, cancel: &Arc<
         Command::Generate { request, .. } => {
             backend.generate(&request, &job).map(|stats| Event::Generated { job: id, stats: Box::new(stats) })
         }
+        Command::Prefill { request, .. } => backend.prefill(&request, &job).map(|()| Event::Done { job: id }),
         Command::Render { prompt, .. } => backend.render(&prompt, &job).map(|rendered| Event::Rendered { job: id, rendered }),
         Command::Quantize { request, .. } => backend.quantize(&request, &job).map(|made| Event::Quantized {
             job: id,

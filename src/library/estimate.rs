@@ -46,6 +46,8 @@ pub struct Estimate {
 pub fn estimate(header: &Header, design: &Design, machine: &MachineMemory, freed: u64) -> Estimate {
     let memory = memory_use(header, design);
     let total = memory.total();
+    // however it was reckoned: together they cannot be more than there is
+    let freed = freed.min(machine.total.saturating_sub(machine.available));
     let fits = total.saturating_add(RESERVE) <= machine.available.saturating_add(freed);
     Estimate { memory, total, available: machine.available, fits, freed_by_unload: freed }
 }

@@ -102,6 +102,12 @@ pub struct GenerateRequest {
     pub want_token_ids: bool,
 }
 
+/// Tokens of a context of `n_ctx` that are kept free for the reply, so that a prompt that just fits still leaves room for an answer: what
+/// the reply may have, but never more than half of the context. The engine keeps them, and the window shows them: one function says how many.
+pub fn reply_reserve(max_tokens: u32, n_ctx: u32) -> u32 {
+    if max_tokens == 0 { (n_ctx / 4).min(256) } else { max_tokens.min(n_ctx / 2) }
+}
+
 /// Make a rung.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuantizeRequest {
@@ -170,6 +176,15 @@ pub enum Command {
         #[serde(flatten)]
         request: GenerateRequest,
     },
+    /// Reads the prompt into the cache and says nothing, so that a reply to it begins at once. Answered by `Started`, `Progress`* (prefill),
+    /// then `Done` or `Failed`; what was read by then stays in the cache
+    Prefill {
+        /// names the work
+        job: JobId,
+        /// what a reply would be asked for with
+        #[serde(flatten)]
+        request: GenerateRequest,
+    },
     /// The exact prompt and its token counts, without decoding. Answered by `Rendered` or `Failed`
     Render {
         /// names the work
@@ -231,6 +246,7 @@ impl Command {
             Self::Load { job, .. }
             | Self::Unload { job, .. }
             | Self::Generate { job, .. }
+            | Self::Prefill { job, .. }
             | Self::Render { job, .. }
             | Self::Quantize { job, .. }
             | Self::Bench { job, .. }
@@ -239,5 +255,18 @@ impl Command {
             | Self::Probe { job, .. } => Some(*job),
             Self::Cancel { .. } | Self::Shutdown => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_leaves_room_for_a_prompt() {
+        assert_eq!(reply_reserve(0, 4096), 256);
+        assert_eq!(reply_reserve(0, 512), 128);
+        assert_eq!(reply_reserve(100, 4096), 100);
+        assert_eq!(reply_reserve(9000, 4096), 2048);
     }
 }

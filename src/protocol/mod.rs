@@ -14,7 +14,9 @@ mod quant;
 mod sample;
 pub mod wire;
 
-pub use command::{BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role};
+pub use command::{
+    BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, reply_reserve,
+};
 pub use design::{CacheType, Design, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
 pub use error::{EngineError, ErrorKind};
 pub use event::{

@@ -88,7 +88,10 @@ fn put_message(conn: &Connection, message: &ChatMessage) -> rusqlite::Result<()>
         serde_json::to_string(provenance).ok().or_else(|| {
             // A path that is not Unicode has no JSON; the rest of the record is worth keeping
             let mut plain = provenance.clone();
-            plain.design.model = plain.design.model.to_string_lossy().into_owned().into();
+            let earlier = plain.earlier.iter_mut().filter_map(|part| part.made_by.as_mut()).map(|made_by| &mut made_by.design);
+            for design in earlier.chain([&mut plain.design]) {
+                design.model = design.model.to_string_lossy().into_owned().into();
+            }
             serde_json::to_string(&plain).ok()
         })
     });
@@ -142,8 +145,8 @@ fn remove_message(conn: &Connection, message: MessageId) -> rusqlite::Result<()>
     conn.prepare_cached(&format!("{GONE} DELETE FROM messages WHERE id IN gone"))?.execute([message.0]).map(drop)
 }
 
-/// What every start does: replies that were streaming when the last session ended become `Interrupted`, tails are folded in, chats
-/// hidden for 30 days go.
+/// What every start does: replies that were streaming when the last session ended become `Interrupted` and their notebooks take them up, tails are folded
+/// in, chats hidden for 30 days go.
 pub(super) fn tidy(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     let waiting: Vec<i64> =
         conn.prepare("SELECT DISTINCT message FROM tails")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -152,9 +155,20 @@ pub(super) fn tidy(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
         conn.execute("UPDATE messages SET text = text || ?2 WHERE id = ?1", params![id, tail])?;
         conn.execute("DELETE FROM tails WHERE message = ?1", [id])?;
     }
+    take_up(conn)?;
     // The literal, not a parameter: only so is the partial index of streaming messages used
     conn.execute("UPDATE messages SET state = ?1 WHERE state = '\"streaming\"'", [state_json(&MessageState::Interrupted)])?;
     purge(conn, now_ms)
+}
+
+/// A notebook is one text: what was being made of it when the last session ended is added to it. What had been made before that run was
+/// added when its own run ended.
+fn take_up(conn: &Connection) -> rusqlite::Result<()> {
+    let cut = rows::streaming_in_notebooks(conn)?;
+    for message in cut {
+        conn.execute("UPDATE chats SET draft = draft || ?2 WHERE id = ?1", params![message.chat.0, message.last_part()])?;
+    }
+    Ok(())
 }
 
 fn purge(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {

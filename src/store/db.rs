@@ -38,6 +38,13 @@ impl Store {
         all.into_iter().filter(|(_, hidden)| !hidden).map(|(chat, _)| chat).collect()
     }
 
+    /// One chat, hidden or not.
+    pub fn chat(&mut self, id: ChatId) -> Option<Chat> {
+        let mut found = self.read(|conn| rows::one_chat(conn, id));
+        self.pending.over_chats(&mut found);
+        found.into_iter().map(|(chat, _)| chat).find(|chat| chat.id == id)
+    }
+
     /// All messages of a chat, every branch, in order of id.
     pub fn messages(&mut self, chat: ChatId) -> Vec<ChatMessage> {
         let mut all = self.read(|conn| rows::messages(conn, chat));

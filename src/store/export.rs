@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::files;
-use super::types::{Chat, ChatMessage, ChatMode, MessageId, MessageState};
-use crate::protocol::Role;
+use super::types::{Chat, ChatMessage, ChatMode, MessageId, MessageState, Provenance};
+use crate::protocol::{GenerateStats, Role};
 
 /// The messages from the root to `leaf`, oldest first: the conversation as it is shown. Without a leaf, the one that ends in the newest
 /// message.
@@ -55,26 +55,36 @@ fn section(out: &mut String, heading: &str, text: &str) {
     let _ = writeln!(out, "\n## {heading}\n\n{}", text.trim_end_matches(['\n', '\r']));
 }
 
-/// One line about a reply; empty when there is nothing to say.
+/// One line about a reply; empty when there is nothing to say. What several runs made is told run by run.
 fn about(message: &ChatMessage) -> String {
-    let mut parts = Vec::new();
-    if let Some(made_by) = &message.provenance {
-        parts.push(format!("{} {}", made_by.model, made_by.quant).trim().to_owned());
-        parts.push(made_by.differences.clone());
-    }
-    if let Some(stats) = &message.stats {
-        parts.push(format!("{:.1} t/s", stats.decode_tps));
-        parts.push(format!("{} tokens", stats.predicted_tokens));
-        parts.push(format!("first token after {:.0} ms", stats.ttft_ms));
-        parts.push(stats.stop.words());
-    }
+    let mut runs: Vec<String> = message.earlier().iter().map(|part| made(part.made_by.as_ref(), part.stats.as_ref()).join(", ")).collect();
+    let mut parts = made(message.provenance.as_ref(), message.stats.as_ref());
     parts.push(match &message.state {
         MessageState::Whole => String::new(),
         MessageState::Streaming | MessageState::Interrupted => "interrupted".into(),
         MessageState::Failed(error) => format!("ended early: {}", error.message),
     });
     parts.retain(|part| !part.is_empty());
-    parts.join(", ").replace('<', "&lt;").replace(['\n', '\r'], " ")
+    runs.push(parts.join(", "));
+    runs.retain(|run| !run.is_empty());
+    runs.join("; then ").replace('<', "&lt;").replace(['\n', '\r'], " ")
+}
+
+/// What made a text, and how fast.
+fn made(made_by: Option<&Provenance>, stats: Option<&GenerateStats>) -> Vec<String> {
+    let mut parts = Vec::new();
+    if let Some(made_by) = made_by {
+        parts.push(format!("{} {}", made_by.model, made_by.quant).trim().to_owned());
+        parts.push(made_by.differences.clone());
+    }
+    if let Some(stats) = stats {
+        parts.push(format!("{:.1} t/s", stats.decode_tps));
+        parts.push(format!("{} tokens", stats.predicted_tokens));
+        parts.push(format!("first token after {:.0} ms", stats.ttft_ms));
+        parts.push(stats.stop.words());
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// The whole chat, every branch with its measurements, as JSON that says what it is.

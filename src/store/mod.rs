@@ -35,5 +35,5 @@ pub use notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
 pub use search::Search;
 pub use settings::{Autoload, Bandwidth, Settings, Theme, WindowPlace};
 pub use settings_file::SettingsFile;
-pub use types::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
+pub use types::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Part, Provenance};
 pub use writer::{Reply, Request, Writer};

@@ -117,6 +117,20 @@ pub(super) fn one_message(conn: &Connection, id: MessageId) -> rusqlite::Result<
     Ok(Some(found))
 }
 
+/// The messages that are being streamed in notebooks.
+pub(super) fn streaming_in_notebooks(conn: &Connection) -> rusqlite::Result<Vec<ChatMessage>> {
+    let sql = format!(
+        "SELECT {MESSAGE} FROM messages WHERE state = '\"streaming\"' AND chat IN (SELECT id FROM chats WHERE mode = ?1) ORDER BY id"
+    );
+    conn.prepare_cached(&sql)?.query_map([mode_word(ChatMode::Notebook)], |row| Ok(message(row)))?.collect()
+}
+
+/// One chat, and whether it is hidden; as a list because there may be none.
+pub(super) fn one_chat(conn: &Connection, id: ChatId) -> rusqlite::Result<Vec<(Chat, bool)>> {
+    let sql = format!("SELECT {CHAT} FROM chats WHERE id = ?1");
+    conn.prepare_cached(&sql)?.query_map([id.0], |row| Ok(chat(row)))?.collect()
+}
+
 /// The text of a message that is not folded in yet.
 pub(super) fn tail(conn: &Connection, id: MessageId) -> rusqlite::Result<String> {
     let mut statement = conn.prepare_cached("SELECT text FROM tails WHERE message = ?1 ORDER BY n")?;

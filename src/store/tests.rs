@@ -309,3 +309,73 @@ fn recorded_text_is_on_the_disk_within_200_ms() {
     // The bound is 200 ms; the rest is for a machine that is busy with other tests
     assert!(worst < Duration::from_millis(400), "{worst:?}");
 }
+
+#[test]
+fn a_reply_of_several_runs_remembers_each() {
+    let made_by = |quant: &str| {
+        let design = crate::protocol::Design::for_model(format!("/m/{quant}.gguf"));
+        let (model, differences) = ("Tiny".to_owned(), String::new());
+        Some(Provenance { quant: quant.into(), model, design, differences, switched: None, earlier: Vec::new() })
+    };
+    let mut reply = ChatMessage { role: Role::Assistant, provenance: made_by("Q4_1"), ..message(2, 1, Some(1), "Half") };
+    reply.begin_part(made_by("Q8_0"));
+    assert_eq!((reply.last_part(), &reply.state), ("", &MessageState::Streaming));
+    // a run that said nothing leaves no part behind
+    reply.begin_part(made_by("Q2_K"));
+    reply.text.push_str(" done");
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    store.apply(&[Op::PutChat(chat(1)), Op::PutMessage(message(1, 1, None, "Why?")), Op::PutMessage(reply.clone())]).unwrap();
+    let read = store.message(MessageId(2)).unwrap();
+    assert_eq!((&read, read.last_part()), (&reply, " done"));
+    let [part] = read.earlier() else { panic!("{:?}", read.earlier()) };
+    assert_eq!((part.end, part.made_by.as_ref().map(|made_by| made_by.quant.as_str())), (4, Some("Q4_1")));
+    assert!(to_markdown(&chat(1), &[message(1, 1, None, "Why?"), reply]).contains("Tiny Q4_1; then Tiny Q2_K"));
+}
+
+/// A notebook whose reply is being streamed, and what its text becomes when the session ends there and when the reply does.
+#[test]
+fn a_notebook_takes_up_what_was_made_exactly_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    let notebook = Chat { mode: ChatMode::Notebook, draft: "Once there".into(), ..chat(1) };
+    let made_by = |earlier| Provenance {
+        quant: "Q4_1".into(),
+        model: "Tiny".into(),
+        design: crate::protocol::Design::default(),
+        differences: String::new(),
+        switched: None,
+        earlier,
+    };
+    // " there" was made by an earlier run and is in the notebook; the run that is under way goes on with it
+    let earlier = vec![Part { end: 6, made_by: None, stats: None }];
+    let reply = ChatMessage {
+        role: Role::Assistant,
+        state: MessageState::Streaming,
+        provenance: Some(made_by(earlier)),
+        ..message(2, 1, Some(1), " there")
+    };
+    store.apply(&[Op::PutChat(notebook), Op::PutMessage(message(1, 1, None, "Once")), Op::PutMessage(reply.clone())]).unwrap();
+    store.apply(&[Op::AppendText(MessageId(2), " was".into())]).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let (mut store, notices) = Store::open(dir.path());
+        assert_eq!(notices, []);
+        assert_eq!(store.chats()[0].draft, "Once there was");
+        assert_eq!(store.message(MessageId(2)).unwrap().state, MessageState::Interrupted);
+    }
+
+    // the reply ends while nobody looks, and then the session does
+    let (mut store, _) = Store::open(dir.path());
+    let again = ChatMessage { state: MessageState::Streaming, ..message(3, 1, Some(1), "") };
+    store.apply(&[Op::PutMessage(again)]).unwrap();
+    let writer = Writer::spawn(store, |_| {}).unwrap();
+    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(3) });
+    let batch = TokenBatch { text: " a king".into(), ..Default::default() };
+    writer.recorder().event(&Event::Tokens { job: JobId(1), batch });
+    let error = crate::protocol::EngineError::cancelled();
+    writer.recorder().event(&Event::Failed { job: JobId(1), error });
+    drop(writer);
+    let (mut store, _) = Store::open(dir.path());
+    assert_eq!(store.chats()[0].draft, "Once there was a king");
+}

@@ -78,6 +78,20 @@ pub struct Provenance {
     pub differences: String,
     /// Set when this reply was the first after a switch: from which rung, and seconds from click to ready
     pub switched: Option<(String, f64)>,
+    /// What earlier runs made of the same reply, in order; all else here is about the text behind the last of them
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Part>,
+}
+
+/// A part of a reply: a run that was stopped, or whose engine died, and that another run went on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Where its text ends and the next part's begins, bytes of the message's text
+    pub end: usize,
+    /// What made it; without parts of its own
+    pub made_by: Option<Provenance>,
+    /// Its measurements
+    pub stats: Option<GenerateStats>,
 }
 
 /// One message.
@@ -101,6 +115,45 @@ pub struct ChatMessage {
     pub provenance: Option<Provenance>,
     /// Unix time, milliseconds
     pub created_ms: i64,
+}
+
+impl ChatMessage {
+    /// The parts of a reply before the one that was made last.
+    pub fn earlier(&self) -> &[Part] {
+        self.provenance.as_ref().map_or(&[], |made_by| made_by.earlier.as_slice())
+    }
+
+    /// What made the beginning of a reply.
+    pub fn first_run(&self) -> Option<&Provenance> {
+        self.earlier().first().map_or(self.provenance.as_ref(), |part| part.made_by.as_ref())
+    }
+
+    /// What made the text behind an earlier part.
+    pub fn run_after(&self, part: usize) -> Option<&Provenance> {
+        self.earlier().get(part + 1).map_or(self.provenance.as_ref(), |part| part.made_by.as_ref())
+    }
+
+    /// The text of the run that was last, or is under way.
+    pub fn last_part(&self) -> &str {
+        let from = self.earlier().last().map_or(0, |part| part.end);
+        self.text.get(self.text.floor_char_boundary(from)..).unwrap_or_default()
+    }
+
+    /// Another run goes on where this reply ends: what was said so far keeps what made it and how fast.
+    pub fn begin_part(&mut self, mut made_by: Option<Provenance>) {
+        let mut before = self.provenance.take();
+        let mut earlier = before.as_mut().map(|before| std::mem::take(&mut before.earlier)).unwrap_or_default();
+        let stats = self.stats.take();
+        // a run that said nothing leaves no part behind
+        if self.text.len() > earlier.last().map_or(0, |part| part.end) {
+            earlier.push(Part { end: self.text.len(), made_by: before, stats });
+        }
+        if let Some(made_by) = &mut made_by {
+            made_by.earlier = earlier;
+        }
+        self.provenance = made_by;
+        self.state = MessageState::Streaming;
+    }
 }
 
 /// One change to what is kept. Applied in order, each in its own transaction unless a batch says otherwise.

@@ -13,7 +13,7 @@ use super::notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
 use super::search::Search;
 use super::settings::Settings;
 use super::settings_file::SettingsFile;
-use super::types::{ChatId, ChatMessage, MessageId, MessageState, Op};
+use super::types::{ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op};
 use crate::protocol::JobId;
 
 /// Text that streams in is written when its first character is this old. With the time of one write, less than 200 ms are ever unsaved.
@@ -300,7 +300,7 @@ impl<F: Fn(Reply)> Worker<F> {
         }
     }
 
-    /// The last text of a reply, with how it ended.
+    /// The last text of a reply, with how it ended. A notebook takes it up.
     fn finish(&mut self, message: MessageId, how: Ending) {
         self.commit();
         let Some(mut message) = self.store.message(message) else { return };
@@ -311,7 +311,11 @@ impl<F: Fn(Reply)> Worker<F> {
             }
             Ending::Failed(error) => message.state = MessageState::Failed(error),
         }
-        self.group.push(Batch { seqs: Vec::new(), ops: vec![Op::PutMessage(message)] });
+        let chat = self.store.chat(message.chat).filter(|chat| chat.mode == ChatMode::Notebook);
+        // The window says the same once it has looked; it may be hidden, and be ended, before it does
+        let taken_up = chat.map(|chat| Op::SetDraft(chat.id, chat.draft + message.last_part()));
+        let ops = [Op::PutMessage(message)].into_iter().chain(taken_up).collect();
+        self.group.push(Batch { seqs: Vec::new(), ops });
     }
 
     /// Puts the text that waits in line with the other changes.

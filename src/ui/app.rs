@@ -51,7 +51,8 @@ impl App {
         driver: Option<Driver>,
         began: Instant,
     ) -> Self {
-        let now = Now { secs: began.elapsed().as_secs_f64(), unix_ms: unix_ms() };
+        let secs = began.elapsed().as_secs_f64();
+        let now = Now { secs, at: secs, unix_ms: unix_ms() };
         let effects = update::on_start(&mut state, model, now);
         let mut app = Self {
             state,
@@ -77,7 +78,8 @@ impl App {
     }
 
     fn now(&self) -> Now {
-        Now { secs: self.began.elapsed().as_secs_f64(), unix_ms: unix_ms() }
+        let secs = self.began.elapsed().as_secs_f64();
+        Now { secs, at: secs, unix_ms: unix_ms() }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>, ctx: Option<&egui::Context>) {
@@ -98,8 +100,8 @@ impl App {
     fn drain(&mut self, ctx: &egui::Context) -> bool {
         let started = Instant::now();
         let Some(inbox) = self.runtime.as_ref().map(|runtime| Arc::clone(runtime.inbox())) else { return false };
-        while let Some(inbound) = inbox.pop() {
-            let now = self.now();
+        while let Some((inbound, at)) = inbox.pop() {
+            let now = Now { at: at.saturating_duration_since(self.began).as_secs_f64(), ..self.now() };
             let effects = match inbound {
                 Inbound::Event(event) => {
                     self.learn_from(&event, now);

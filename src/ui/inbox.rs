@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use crate::app::{Action, Answer};
-use crate::protocol::{Event, LogLevel};
+use crate::protocol::{Event, JobId, LogLevel, Stage};
 
 /// Log lines kept while nobody looks.
 const LOG_LINES: usize = 500;
@@ -27,21 +28,27 @@ pub enum Inbound {
     PlotsPng(PathBuf),
 }
 
-/// A queue that stays small by merging: text of one reply becomes one piece, samples and log lines are bounded.
+/// A queue that stays small by merging: text of one reply becomes one piece, only the latest progress counts, samples and log lines are
+/// bounded.
 ///
 /// A bounded channel would either block the threads that fill it or drop control events when the window is hidden and paints nothing.
+/// Everything is stamped when it arrives, so that what is measured does not depend on when the window looks.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    queue: Mutex<VecDeque<Inbound>>,
+    queue: Mutex<Queue>,
 }
+
+/// What waits, each with when it, or the last of what was merged into it, arrived.
+type Queue = VecDeque<(Inbound, Instant)>;
 
 impl Inbox {
     /// Adds something that happened.
     pub fn push(&self, inbound: Inbound) {
         let mut queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
         match inbound {
             Inbound::Event(Event::Tokens { job, batch }) => {
-                if let Some(Inbound::Event(Event::Tokens { job: last, batch: merged })) = queue.back_mut()
+                if let Some((Inbound::Event(Event::Tokens { job: last, batch: merged }), at)) = queue.back_mut()
                     && *last == job
                 {
                     merged.text.push_str(&batch.text);
@@ -49,41 +56,39 @@ impl Inbox {
                     merged.total = batch.total;
                     merged.last = batch.last;
                     merged.kv_used = batch.kv_used;
+                    *at = now;
                 } else {
-                    queue.push_back(Inbound::Event(Event::Tokens { job, batch }));
+                    queue.push_back((Inbound::Event(Event::Tokens { job, batch }), now));
                 }
             }
             Inbound::Event(event @ Event::Sample { .. }) => {
-                let is_sample = |known: &Inbound| matches!(known, Inbound::Event(Event::Sample { .. }));
+                let is_sample = |(known, _): &(Inbound, Instant)| matches!(known, Inbound::Event(Event::Sample { .. }));
                 if queue.iter().filter(|known| is_sample(known)).count() >= SAMPLES
                     && let Some(oldest) = queue.iter().position(is_sample)
                 {
                     queue.remove(oldest);
                 }
-                queue.push_back(Inbound::Event(event));
+                queue.push_back((Inbound::Event(event), now));
             }
-            Inbound::Event(Event::Progress { job, stage, done, total }) => {
-                if let Some(Inbound::Event(Event::Progress { job: last, stage: same, done: latest, total: of })) = queue.back_mut()
-                    && *last == job
-                    && *same == stage
-                {
-                    (*latest, *of) = (done, total);
-                } else {
-                    queue.push_back(Inbound::Event(Event::Progress { job, stage, done, total }));
+            Inbound::Event(event @ Event::Progress { job, stage, .. }) => {
+                let event = Inbound::Event(event);
+                match waiting_progress(&mut queue, job, stage) {
+                    Some(waiting) => *waiting = (event, now),
+                    None => queue.push_back((event, now)),
                 }
             }
             Inbound::Event(event @ Event::Log { level, .. }) => {
-                let logs = queue.iter().filter(|known| matches!(known, Inbound::Event(Event::Log { .. }))).count();
+                let logs = queue.iter().filter(|(known, _)| matches!(known, Inbound::Event(Event::Log { .. }))).count();
                 if level > LogLevel::Debug && logs < LOG_LINES {
-                    queue.push_back(Inbound::Event(event));
+                    queue.push_back((Inbound::Event(event), now));
                 }
             }
-            other => queue.push_back(other),
+            other => queue.push_back((other, now)),
         }
     }
 
-    /// Takes the oldest.
-    pub fn pop(&self) -> Option<Inbound> {
+    /// Takes the oldest, with when it arrived.
+    pub fn pop(&self) -> Option<(Inbound, Instant)> {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
     }
 
@@ -96,6 +101,19 @@ impl Inbox {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The progress of a job's stage that waits, however much else came in between; none once the job has ended.
+fn waiting_progress(queue: &mut Queue, job: JobId, stage: Stage) -> Option<&mut (Inbound, Instant)> {
+    for waiting in queue.iter_mut().rev() {
+        match &waiting.0 {
+            Inbound::Event(Event::Progress { job: known, stage: same, .. }) if *known == job && *same == stage => return Some(waiting),
+            Inbound::Event(Event::Died { .. }) => return None,
+            Inbound::Event(event) if event.ends() == Some(job) => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -116,7 +134,7 @@ mod tests {
         }
         inbox.push(tokens(2, "x", 1));
         assert_eq!(inbox.len(), 2);
-        let Some(Inbound::Event(Event::Tokens { batch, .. })) = inbox.pop() else { panic!("tokens come first") };
+        let Some((Inbound::Event(Event::Tokens { batch, .. }), _)) = inbox.pop() else { panic!("tokens come first") };
         assert_eq!((batch.text.chars().count(), batch.n, batch.total, batch.last), (10_000, 10_000, 10_000, 10_000.0));
     }
 
@@ -127,8 +145,36 @@ mod tests {
             inbox.push(Inbound::Event(Event::Sample { sample: Sample { at: f64::from(at), ..Sample::default() } }));
         }
         assert_eq!(inbox.len(), SAMPLES);
-        let Some(Inbound::Event(Event::Sample { sample })) = inbox.pop() else { panic!("only samples wait") };
+        let Some((Inbound::Event(Event::Sample { sample }), _)) = inbox.pop() else { panic!("only samples wait") };
         assert_eq!(sample.at, 500.0);
+    }
+
+    #[test]
+    fn progress_waits_once_for_each_stage_whatever_comes_between() {
+        let inbox = Inbox::default();
+        let progress = |job, done| Inbound::Event(Event::Progress { job: JobId(job), stage: Stage::Load, done, total: 1000 });
+        for done in 1..=100 {
+            inbox.push(progress(1, done));
+            inbox.push(Inbound::Event(Event::Log { level: LogLevel::Debug, line: "x".into() }));
+        }
+        assert_eq!(inbox.len(), 1);
+        // what comes after the end of its job is not told before it
+        inbox.push(Inbound::Event(Event::Done { job: JobId(1) }));
+        inbox.push(progress(1, 500));
+        assert_eq!(inbox.len(), 3);
+        assert!(matches!(inbox.pop(), Some((Inbound::Event(Event::Progress { done: 100, .. }), _))));
+    }
+
+    #[test]
+    fn everything_is_stamped_when_it_arrives() {
+        let inbox = Inbox::default();
+        let before = Instant::now();
+        inbox.push(tokens(1, "x", 1));
+        let between = Instant::now();
+        inbox.push(Inbound::Event(Event::Done { job: JobId(1) }));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let [first, second] = [(); 2].map(|()| inbox.pop().map(|(_, at)| at).unwrap());
+        assert!(before <= first && first <= between && between <= second && second.elapsed().as_millis() >= 5);
     }
 
     #[test]
@@ -138,7 +184,7 @@ mod tests {
             inbox.push(Inbound::Event(Event::Done { job: JobId(job) }));
             inbox.push(Inbound::Event(Event::Log { level: LogLevel::Info, line: "x".into() }));
         }
-        let done = std::iter::from_fn(|| inbox.pop()).filter(|inbound| matches!(inbound, Inbound::Event(Event::Done { .. }))).count();
+        let done = std::iter::from_fn(|| inbox.pop()).filter(|(inbound, _)| matches!(inbound, Inbound::Event(Event::Done { .. }))).count();
         assert_eq!(done, 5_000);
     }
 }

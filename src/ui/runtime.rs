@@ -101,7 +101,6 @@ impl Runtime {
     pub fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Send(command) => self.send(command),
-            Effect::RestartEngine => self.engine.restart(),
             Effect::Make(job, request) => self.make(job, request),
             Effect::StopMaking(job) => {
                 if let Some((_, engine)) = self.maker.as_ref().filter(|(running, _)| *running == job) {
@@ -309,10 +308,9 @@ fn inspect(design: &Design, freed: u64, models_dir: &Path, cache: &mut ScanCache
         let scan = library::scan(&dirs, cache);
         library::nearest_fit(scan.family_of(&design.model), design, &machine, freed).into_iter().next()
     };
-    let n_ctx = if design.n_ctx == 0 { library::default_n_ctx(header.info().n_ctx_train) } else { design.n_ctx };
-    // half the context stands for a typical depth; the figure shown is labelled an estimate
-    let bytes_per_token = library::bytes_read_per_token(&header, u64::from(n_ctx) / 8, design);
-    Ok(Inspection { info: header.info(), estimate, nearest, bytes_per_token })
+    let weights_read = library::bytes_read_per_token(&header, 0, design);
+    let kv_read = library::bytes_read_per_token(&header, 1, design).saturating_sub(weights_read);
+    Ok(Inspection { info: header.info(), estimate, nearest, weights_read, kv_read })
 }
 
 fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {

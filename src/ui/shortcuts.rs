@@ -114,6 +114,7 @@ pub const SHORTCUTS: &[Shortcut] = &[
 pub const FIELD_KEYS: &[(&str, &str, &str)] = &[
     ("Chat", "Enter", "Send the message"),
     ("Chat", "Shift+Enter", "Begin a new line"),
+    ("Chat", "Ctrl+Enter", "Go on with a notebook"),
     ("Telemetry", "Ctrl+Wheel", "Zoom the plot under the pointer"),
     ("General", "Tab", "Go to the next control"),
 ];

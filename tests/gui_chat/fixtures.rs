@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use egui::{Modifiers, vec2};
 use egui_kittest::Harness;
 use inferscope::app::{
-    Action, Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Loading, MakeOffer, Now, OpenChat, Retry,
-    update,
+    Action, Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Loading, MakeOffer, Now, OpenChat,
+    ReplyId, Retry, update,
 };
 use inferscope::library::{Estimate, NearestFit};
 use inferscope::protocol::{
@@ -123,6 +123,7 @@ pub fn provenance(quant: &str, switched: Option<(&str, f64)>) -> Provenance {
         design: Design::for_model("/models/smollm2-Q4_1.gguf"),
         differences: "ctx 8192".to_owned(),
         switched: switched.map(|(from, seconds)| (from.to_owned(), seconds)),
+        earlier: Vec::new(),
     }
 }
 
@@ -182,6 +183,7 @@ pub fn generating(message: i64) -> Generating {
         chat: ChatId(1),
         message: MessageId(message),
         text: String::new(),
+        kept: 0,
         prefill: None,
         tokens: 47,
         last: 0.041 + 46.0 / 196.4,
@@ -204,6 +206,27 @@ pub fn finished() -> AppState {
     state
 }
 
+/// What two rungs say of one reply: the second goes on in the middle of a sentence.
+pub const TWO_RUNS: [&str; 2] = [
+    "**Speculative decoding.** A small draft proposes several tokens. Half of",
+    " them are wrong, and the reply goes on with another rung.\n\n- one\n- two\n",
+];
+
+/// A reply that another rung went on with.
+pub fn two_runs() -> AppState {
+    let mut state = finished();
+    if let Some(last) = state.chats.open.as_mut().and_then(|open| open.messages.get_mut(&MessageId(4))) {
+        last.provenance = Some(provenance("Q4_1", None));
+        last.text = TWO_RUNS[0].to_owned();
+        last.stats = Some(GenerateStats { decode_tps: 50.0, ..stats(StopReason::Cancelled) });
+        last.begin_part(Some(provenance("IQ4_NL", Some(("Q4_1", 0.35)))));
+        last.text.push_str(TWO_RUNS[1]);
+        last.state = MessageState::Whole;
+        last.stats = Some(GenerateStats { decode_tps: 196.4, ..stats(StopReason::EndOfReply) });
+    }
+    state
+}
+
 pub fn error() -> EngineError {
     EngineError::new(ErrorKind::Assertion, "llama.cpp stopped itself: GGML_ASSERT(n_tokens > 0) failed")
         .hint("Another rung or a shorter context may work")
@@ -219,6 +242,7 @@ pub fn loading() -> Loading {
         from: None,
         then_continue: None,
         stopping: false,
+        forecast: None,
     }
 }
 
@@ -226,7 +250,11 @@ pub fn crashed() -> AppState {
     let mut state = finished();
     let design = Design::for_model("/models/smollm2-Q4_1.gguf");
     state.loaded = None;
-    state.crash = Some(Crash { error: error(), retry: Some(Retry { design, message: Some(MessageId(4)) }), is_death: true });
+    state.crash = Some(Crash {
+        error: error(),
+        retry: Some(Retry { design, reply: Some(ReplyId { chat: ChatId(1), message: MessageId(4) }) }),
+        is_death: true,
+    });
     state
 }
 

@@ -16,9 +16,10 @@ type Picture = (&'static str, [f32; 2], fn() -> AppState, Option<[f32; 2]>);
 #[test]
 fn pictures_of_the_page() {
     let Some(folder) = std::env::var_os("INFERSCOPE_PICTURES").map(PathBuf::from) else { return };
-    let pictures: [Picture; 16] = [
+    let pictures: [Picture; 17] = [
         ("streaming", [960.0, 780.0], conversation, None),
         ("finished", [1160.0, 780.0], finished, Some([700.0, 200.0])),
+        ("two_runs", [1160.0, 780.0], two_runs, None),
         ("rich", [1160.0, 1000.0], || rich_state(), Some([700.0, 300.0])),
         ("crash", [1160.0, 780.0], crashed, None),
         ("no_model", [1160.0, 780.0], AppState::default, None),

@@ -325,6 +325,8 @@ fn what_does_not_fit_is_given_a_way_to() {
     let roomy = estimate(&header, &design, &machine(8 << 30), 0);
     assert!(roomy.fits && roomy.total == roomy.memory.weights + roomy.memory.kv + roomy.memory.compute);
     assert!(nearest_fit(found.families.first(), &design, &machine(8 << 30), 0).is_empty());
+    let unloading = estimate(&header, &design, &machine(60 << 30), 100 << 30);
+    assert_eq!(unloading.freed_by_unload, 4 << 30, "no more can be had than there is");
 
     // a little less than it needs: the smaller rung gives it, and so does a shorter context
     let tight = machine(roomy.total + (128 << 20) - (1 << 20));

@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, models};
+use super::{Answer, AppState, Effect, Now, chat, generate, load, models};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -17,14 +17,14 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             // the question stays in memory and is tried again: the reply need not wait for the disk
             generate::on_saved(state, seq, now, effects);
         }
-        Answer::Messages(id, messages) => chat::on_messages(state, id, messages, effects),
+        Answer::Messages(id, messages) => chat::on_messages(state, id, messages, now, effects),
         Answer::Found(text, chats) => {
             if state.chats.search == text {
                 state.chats.found = Some(chats);
             }
         }
         Answer::Scanned(scan) => models::on_scanned(state, *scan, now, effects),
-        Answer::Inspected { design, result } => models::on_inspected(state, *design, *result, now, effects),
+        Answer::Inspected { design, result } => load::on_inspected(state, *design, *result, now, effects),
         Answer::Health(error) => {
             if let Some(error) = &error
                 && state.unsaved.is_none()

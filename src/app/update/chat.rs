@@ -1,6 +1,6 @@
 //! The list of chats and the tree of the open one.
 
-use super::{Action, AppState, Effect, Now};
+use super::{Action, AppState, Effect, Now, meter};
 use crate::app::{NoticeAction, OpenChat, Page, Severity};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, Op};
 
@@ -21,9 +21,9 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             }
         }
         Action::DeleteChat(id) => delete(state, id, now, effects),
-        Action::UndoDelete => {
-            if let Some(chat) = state.chats.deleted.take() {
-                let id = chat.id;
+        Action::UndoDelete(id) => {
+            if let Some(at) = state.chats.deleted.iter().position(|chat| chat.id == id) {
+                let chat = state.chats.deleted.remove(at);
                 state.chats.list.push(chat);
                 state.chats.sort();
                 save(state, vec![Op::RestoreChat(id)], effects);
@@ -45,6 +45,7 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             {
                 chat.system = system;
                 let op = Op::PutChat(chat.clone());
+                meter::forget(state);
                 save(state, vec![op], effects);
             }
         }
@@ -110,7 +111,8 @@ fn open(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>) {
     }
     save_draft(state, effects);
     state.chats.open = Some(OpenChat::loading(id));
-    state.internal.counted = None;
+    super::generate::stop_rereading(state, effects);
+    meter::forget(state);
     remember_open(state, id, now);
     effects.push(Effect::ReadChat(id));
 }
@@ -120,7 +122,7 @@ fn remember_open(state: &mut AppState, id: ChatId, now: Now) {
     state.internal.settings_changed = Some(now.secs);
 }
 
-pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMessage>, effects: &mut Vec<Effect>) {
+pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMessage>, now: Now, effects: &mut Vec<Effect>) {
     let leaf = state.chats.get(id).and_then(|chat| chat.leaf);
     let running = state.generating().map(|generating| (generating.message, generating.text.clone()));
     let Some(open) = state.chats.open.as_mut().filter(|open| open.id == id) else { return };
@@ -135,7 +137,10 @@ pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: Vec<ChatMe
     }
     open.is_loaded = true;
     open.relink(leaf);
-    super::generate::count(state, effects);
+    if state.can_generate() && state.internal.send_when_ready == Some(id) {
+        super::generate::send_waiting(state, now, effects);
+    }
+    meter::count(state, effects);
 }
 
 fn delete(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>) {
@@ -145,9 +150,9 @@ fn delete(state: &mut AppState, id: ChatId, now: Now, effects: &mut Vec<Effect>)
     let Some(index) = state.chats.list.iter().position(|chat| chat.id == id) else { return };
     let chat = state.chats.list.remove(index);
     let title = if chat.title.is_empty() { "New chat".to_owned() } else { chat.title.clone() };
-    state.chats.deleted = Some(chat);
+    state.chats.deleted.push(chat);
     save(state, vec![Op::DeleteChat(id)], effects);
-    let undo = NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete) };
+    let undo = NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDelete(id)) };
     state.notices.push(Severity::Info, format!("Deleted “{title}”"), Vec::new(), Some(undo), now.secs);
     if state.chats.open.as_ref().is_some_and(|open| open.id == id) {
         state.chats.open = None;
@@ -171,6 +176,7 @@ fn set_draft(state: &mut AppState, text: String, now: Now, effects: &mut Vec<Eff
         state.internal.draft_unsaved = Some(id);
         // the first key starts the clock, so that steady typing is saved too
         state.internal.draft_changed.get_or_insert(now.secs);
+        meter::on_draft(state);
     }
 }
 
@@ -192,7 +198,7 @@ fn show_branch(state: &mut AppState, id: MessageId, effects: &mut Vec<Effect>) {
     }
     open.relink(Some(leaf));
     let chat_id = open.id;
-    state.internal.counted = None;
+    meter::forget(state);
     if let Some(chat) = state.chats.get_mut(chat_id) {
         chat.leaf = Some(leaf);
         let op = Op::PutChat(chat.clone());
@@ -231,7 +237,7 @@ fn branch_to_new_chat(state: &mut AppState, id: MessageId, now: Now, effects: &m
     open.messages = copies.into_iter().map(|message| (message.id, message)).collect();
     open.relink(parent);
     state.chats.open = Some(open);
-    state.internal.counted = None;
+    meter::forget(state);
     state.chats.list.push(chat);
     state.chats.sort();
     remember_open(state, chat_id, now);

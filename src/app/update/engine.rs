@@ -1,7 +1,7 @@
 //! What the engine says.
 
-use super::{AppState, Effect, Now, generate, models};
-use crate::app::{Activity, Crash, EngineState, MarkerKind, Retry, Severity};
+use super::{AppState, Effect, Now, load, meter, models, reply};
+use crate::app::{Activity, ContextMeter, Crash, EngineState, Generating, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
 
 /// Lines of the engine kept for the log view.
@@ -11,13 +11,13 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
     match event {
         Event::Hello { pid, facts, .. } => {
             state.engine = EngineState::Up { pid, facts: Box::new(facts) };
-            models::on_engine_up(state, now, effects);
+            load::on_engine_up(state, now, effects);
         }
         Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
-        Event::Loaded { job, report } => models::on_loaded(state, job, report, now, effects),
+        Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),
         Event::Unloaded { resident, .. } => models::on_unloaded(state, resident),
         Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
-            generate::on_event(state, event, now, effects);
+            reply::on_event(state, event, now, effects);
         }
         Event::Probed { job, bandwidth_gb_s, threads } => models::on_probed(state, job, bandwidth_gb_s, threads, now),
         Event::Failed { job, error } => on_failed(state, job, error, now, effects),
@@ -31,16 +31,15 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             }
         }
         Event::Sample { sample } => {
-            let at = state.telemetry.sampled_at(&sample, now.secs);
-            state.telemetry.take(at, sample);
+            state.telemetry.take(now.at, sample);
         }
+        Event::Done { job } => reply::on_reread(state, job),
         // of jobs that the window does not start on this engine
         Event::Quantized { .. }
         | Event::BenchRow { .. }
         | Event::QualityLayout { .. }
         | Event::QualityScores { .. }
-        | Event::Estimated { .. }
-        | Event::Done { .. } => {}
+        | Event::Estimated { .. } => {}
     }
 }
 
@@ -54,46 +53,59 @@ fn on_progress(state: &mut AppState, job: JobId, stage: Stage, done: u64, total:
                 loading.fraction = done as f32 / total as f32;
             }
         }
-        Stage::Prefill => generate::on_prefill(state, job, done, total, now),
+        Stage::Prefill => reply::on_prefill(state, job, done, total, now),
         Stage::Quantize | Stage::Bench | Stage::Probe | Stage::Quality => {}
     }
 }
 
 fn on_failed(state: &mut AppState, job: JobId, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
     if state.loading().is_some_and(|loading| loading.job == job) {
-        models::on_load_failed(state, error, now, effects);
+        load::on_load_failed(state, error, now, effects);
     } else if state.internal.probing == Some(job) {
         state.internal.probing = None;
+    } else if state.internal.rereading == Some(job) {
+        reply::on_reread(state, job);
     } else if state.generating().is_some_and(|generating| generating.job == job) {
-        generate::on_failed(state, job, error, now, effects);
+        reply::on_failed(state, job, error, now, effects);
     } else {
-        generate::on_rendered(state, job, Err(error));
+        meter::on_rendered(state, job, Err(error));
     }
 }
 
 /// The engine died: the window stays, what had arrived is kept, and one button goes on.
 fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
-    let message = generate::on_died(state, &error, now, effects);
+    let generating = reply::on_died(state, &error, now, effects);
     let loading = match std::mem::take(&mut state.activity) {
         Activity::Loading(loading) => Some(loading),
         _ => None,
     };
     let loaded = state.loaded.take();
-    // not retried blindly: the user says when
-    let design = loading.map(|loading| *loading.design).or_else(|| loaded.map(|report| report.design));
+    let running = generating.as_ref().map(Generating::id).or(loading.as_ref().and_then(|loading| loading.then_continue));
+    // not retried blindly: the user says when. What was asked for last is what is wanted
+    let coming = [
+        generating.and_then(|generating| generating.then_load).map(|wanted| *wanted),
+        state.internal.inspecting.take(),
+        state.internal.queued_load.take(),
+    ];
+    let coming = coming.into_iter().flatten().next();
+    let reply = running.or(coming.as_ref().and_then(|wanted| wanted.then));
+    let design = coming.map(|wanted| wanted.design);
+    let design = design.or(loading.map(|loading| *loading.design)).or(loaded.map(|report| report.design));
     state.resident.clear();
     state.telemetry.memory = None;
+    state.telemetry.on_model(None);
     state.internal.counting = None;
     state.internal.counted = None;
+    state.meter = ContextMeter::default();
     state.internal.probing = None;
-    state.internal.inspecting = None;
-    state.internal.queued_load = None;
-    state.internal.send_when_ready = false;
+    state.internal.rereading = None;
+    state.telemetry.prefilling = None;
+    state.internal.send_when_ready = None;
     state.engine = EngineState::Starting;
-    state.telemetry.mark(now.secs, MarkerKind::Died, "engine ended");
+    state.telemetry.mark(now.at, MarkerKind::Died, "engine ended");
     if error.kind == ErrorKind::Cancelled {
         state.notices.push(Severity::Info, error.to_string(), error.details, None, now.secs);
         return;
     }
-    state.crash = Some(Crash { error, retry: design.map(|design| Retry { design, message }), is_death: true });
+    state.crash = Some(Crash { error, retry: design.map(|design| Retry { design, reply }), is_death: true });
 }

@@ -1,13 +1,9 @@
-//! Asking for replies: send, regenerate, edit, continue, count.
+//! Asking for replies: send, regenerate, edit, continue.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
-use super::{Action, AppState, Effect, Now, chat, models};
-use crate::app::{Activity, ContextMeter, Dialog, Generating, MarkerKind, NoticeAction, PromptView, Severity};
-use crate::protocol::{
-    Command, EngineError, ErrorKind, Event, GenerateRequest, GenerateStats, JobId, Message, Overflow, Prompt, Rendered, Role, TokenBatch,
-};
-use crate::store::{ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
+use super::{Action, AppState, Effect, Now, chat, meter, reply};
+use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
+use crate::protocol::{Command, EngineError, GenerateRequest, Overflow, Prompt, Role};
+use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
 /// Sends the draft: a question in a chat, the text to go on with in a notebook.
 pub(super) fn send(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
@@ -27,6 +23,7 @@ pub(super) fn send(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
         chat.draft.clear();
         state.internal.draft_unsaved = None;
         state.internal.draft_changed = None;
+        meter::on_sent(state);
     }
     title(state, id, &draft);
     reply_to(state, id, question, now, effects);
@@ -47,7 +44,13 @@ pub(super) fn regenerate(state: &mut AppState, message: MessageId, now: Now, eff
 pub(super) fn edit_and_run(state: &mut AppState, message: MessageId, text: String, now: Now, effects: &mut Vec<Effect>) {
     let Some(open) = state.chats.open.as_ref() else { return };
     let Some((parent, chat)) = open.get(message).map(|old| (old.parent, open.id)) else { return };
-    if text.trim().is_empty() || !ready_or_explain(state, false, now) {
+    if text.trim().is_empty() {
+        return;
+    }
+    if !ready_or_explain(state, false, now) {
+        // whoever asked has let go of the text
+        let offer = NoticeAction { label: "Copy it".into(), action: Box::new(Action::Copy(text.clone())) };
+        state.notices.push(Severity::Warn, "The changed message was not sent", vec![text], Some(offer), now.secs);
         return;
     }
     let question = new_message(state, chat, parent, Role::User, text, now);
@@ -63,12 +66,49 @@ pub(super) fn continue_reply(state: &mut AppState, message: MessageId, now: Now,
     let Some(open) = state.chats.open.as_mut() else { return };
     let chat = open.id;
     let Some(reply) = open.messages.get_mut(&message).filter(|message| message.role == Role::Assistant) else { return };
-    reply.state = MessageState::Streaming;
-    reply.provenance = provenance;
+    reply.begin_part(provenance);
     let (reply, text) = (reply.clone(), reply.text.clone());
     let leaf = Some(message);
     open.relink(leaf);
     begin(state, chat, reply, text, Some(message), None, now, effects);
+}
+
+/// Goes on with a reply that waited for a load. Where its chat is not on screen any more its text is not at hand: that is said then.
+pub(super) fn go_on(state: &mut AppState, reply: ReplyId, now: Now, effects: &mut Vec<Effect>) -> bool {
+    if state.chats.open.as_ref().is_some_and(|open| open.id == reply.chat && open.get(reply.message).is_some()) {
+        continue_reply(state, reply.message, now, effects);
+        return state.generating().is_some();
+    }
+    if let Some(title) = state.chats.get(reply.chat).map(title_words) {
+        let offer = NoticeAction { label: "Open it".into(), action: Box::new(Action::OpenChat(reply.chat)) };
+        let text = format!("The reply in “{title}” was not gone on with, because another chat is open");
+        state.notices.push(Severity::Warn, text, Vec::new(), Some(offer), now.secs);
+    }
+    false
+}
+
+/// Sends the draft that waited for the model, in the chat it was typed in and in no other.
+pub(super) fn send_waiting(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) -> bool {
+    let Some(chat) = state.internal.send_when_ready.take() else { return false };
+    if let Some(open) = state.chats.open.as_ref().filter(|open| open.id == chat) {
+        if open.is_loaded {
+            send(state, now, effects);
+        } else {
+            // its messages are still on their way from the disk
+            state.internal.send_when_ready = Some(chat);
+        }
+        return state.generating().is_some();
+    }
+    if let Some(title) = state.chats.get(chat).map(title_words) {
+        let offer = NoticeAction { label: "Open it".into(), action: Box::new(Action::OpenChat(chat)) };
+        let text = format!("What you typed in “{title}” was not sent, because another chat is open; it is still there");
+        state.notices.push(Severity::Warn, text, Vec::new(), Some(offer), now.secs);
+    }
+    false
+}
+
+fn title_words(chat: &Chat) -> String {
+    if chat.title.is_empty() { "New chat".into() } else { chat.title.clone() }
 }
 
 /// A reply to `question`, as a new branch end.
@@ -102,9 +142,7 @@ fn begin(
     let message = reply.id;
     let quant = state.active_quant().unwrap_or_default().to_owned();
     let mut ops = Vec::new();
-    let Some(open) = state.chats.open.as_ref() else { return };
-    let system = state.chats.current().map(|chat| chat.system.clone()).unwrap_or_default();
-    let messages = open.conversation(&system, last);
+    let Some(prompt) = prompt(state, last) else { return };
     if let Some(chat) = state.chats.get_mut(chat_id) {
         chat.leaf = Some(message);
         chat.updated_ms = now.unix_ms;
@@ -115,13 +153,42 @@ fn begin(
     ops.extend(asked.map(Op::PutMessage));
     ops.push(Op::PutMessage(reply));
     let seq = chat::save(state, ops, effects);
-    let mode = state.chats.get(chat_id).map(|chat| chat.mode).unwrap_or_default();
-    state.internal.last_request = Some((message, prompt(mode, messages)));
-    if let Some(probe) = state.internal.probing.take() {
-        effects.push(Effect::Send(Command::Cancel { job: probe }));
-    }
+    state.internal.last_request = Some((message, prompt));
+    clear_the_way(state, effects);
     let job = state.job();
     state.activity = Activity::Generating(Generating::new(job, chat_id, message, text, now.secs, Some(seq)));
+}
+
+/// Ends what the engine does for nobody in particular: something is waited for now.
+pub(super) fn clear_the_way(state: &mut AppState, effects: &mut Vec<Effect>) {
+    if let Some(job) = state.internal.probing.take() {
+        effects.push(Effect::Send(Command::Cancel { job }));
+    }
+    stop_rereading(state, effects);
+}
+
+/// Has the model that took over read the conversation while nobody waits for it, so that its next reply begins as soon as that of the
+/// model before would have.
+pub(super) fn reread(state: &mut AppState, effects: &mut Vec<Effect>) {
+    let last = state.chats.open.as_ref().filter(|open| open.is_loaded).and_then(|open| open.branch.last().copied());
+    let Some(prompt) = last.and_then(|last| prompt(state, Some(last))) else { return };
+    if matches!(&prompt, Prompt::Raw { text } if text.is_empty()) {
+        return;
+    }
+    // a count is short, and would have to wait until all is read
+    meter::count(state, effects);
+    let job = state.job();
+    state.internal.rereading = Some(job);
+    let request = request_for(state, prompt, state.settings.overflow);
+    effects.push(Effect::Send(Command::Prefill { job, request }));
+}
+
+/// The conversation is not read ahead any further; what was read stays in the cache.
+pub(super) fn stop_rereading(state: &mut AppState, effects: &mut Vec<Effect>) {
+    if let Some(job) = state.internal.rereading.take() {
+        state.telemetry.prefilling = None;
+        effects.push(Effect::Send(Command::Cancel { job }));
+    }
 }
 
 /// The question is safe: ask the engine.
@@ -135,7 +202,7 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut V
     let (job, message) = (generating.job, generating.message);
     if generating.stopping.is_some() {
         // the engine has never heard of this reply, so nobody else would end it
-        return on_failed(state, job, EngineError::cancelled(), now, effects);
+        return reply::on_failed(state, job, EngineError::cancelled(), now, effects);
     }
     effects.push(Effect::BeginReply(job, message));
     if let Some(request) = request(state, message, overflow) {
@@ -146,29 +213,41 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut V
 /// The request for a reply whose conversation was noted when it began.
 fn request(state: &AppState, message: MessageId, overflow: Overflow) -> Option<GenerateRequest> {
     let (_, prompt) = state.internal.last_request.as_ref().filter(|(id, _)| *id == message)?;
-    Some(GenerateRequest {
-        prompt: prompt.clone(),
+    Some(request_for(state, prompt.clone(), overflow))
+}
+
+fn request_for(state: &AppState, prompt: Prompt, overflow: Overflow) -> GenerateRequest {
+    GenerateRequest {
+        prompt,
         sampler: state.settings.sampler.clone(),
         max_tokens: state.settings.max_tokens,
         stop: state.settings.stop.clone(),
         overflow,
         json_schema: None,
         want_token_ids: false,
-    })
+    }
 }
 
-fn prompt(mode: ChatMode, messages: Vec<Message>) -> Prompt {
-    match mode {
-        ChatMode::Chat => Prompt::Chat { messages },
+/// What the model is given: the conversation up to `last`, or the text of the notebook as it stands.
+fn prompt(state: &AppState, last: Option<MessageId>) -> Option<Prompt> {
+    let (chat, open) = (state.chats.current()?, state.chats.open.as_ref()?);
+    Some(match chat.mode {
+        ChatMode::Chat => Prompt::Chat { messages: open.conversation(&chat.system, last) },
         // a notebook knows no roles: what was typed and what was made are one text
-        ChatMode::Notebook => Prompt::Raw { text: messages.into_iter().filter(|m| m.role != Role::System).map(|m| m.text).collect() },
-    }
+        ChatMode::Notebook => Prompt::Raw { text: chat.draft.clone() },
+    })
 }
 
 /// The same prompt again, with another answer to "it does not fit".
 pub(super) fn resolve_overflow(state: &mut AppState, policy: Overflow, now: Now, effects: &mut Vec<Effect>) {
-    let Dialog::Overflow(message, _) = std::mem::take(&mut state.dialog) else { return };
-    if policy == Overflow::Stop || !state.can_generate() {
+    let Dialog::Overflow(message, _) = &state.dialog else { return };
+    let message = *message;
+    // while it cannot be done the question stays
+    if policy != Overflow::Stop && !ready_or_explain(state, false, now) {
+        return;
+    }
+    state.dialog = Dialog::None;
+    if policy == Overflow::Stop {
         return;
     }
     let Some(open) = state.chats.open.as_mut() else { return };
@@ -180,240 +259,6 @@ pub(super) fn resolve_overflow(state: &mut AppState, policy: Overflow, now: Now,
     state.activity = Activity::Generating(Generating::new(job, chat, message, text, now.secs, None));
     effects.push(Effect::BeginReply(job, message));
     effects.push(Effect::Send(Command::Generate { job, request }));
-}
-
-/// Asks for the exact prompt that the draft would be sent as.
-pub(super) fn show_prompt(state: &mut AppState, effects: &mut Vec<Effect>) {
-    let Some(prompt) = would_be_prompt(state).filter(|_| state.can_generate()) else { return };
-    let job = state.job();
-    state.dialog = Dialog::Prompt(Box::new(PromptView { job, rendered: None }));
-    effects.push(Effect::Send(Command::Render { job, prompt }));
-}
-
-fn would_be_prompt(state: &AppState) -> Option<Prompt> {
-    let (chat, open) = (state.chats.current()?, state.chats.open.as_ref().filter(|open| open.is_loaded)?);
-    if chat.mode == ChatMode::Notebook {
-        return (!chat.draft.is_empty()).then(|| Prompt::Raw { text: chat.draft.clone() });
-    }
-    let mut messages = open.conversation(&chat.system, open.branch.last().copied());
-    if !chat.draft.trim().is_empty() {
-        messages.push(Message { role: Role::User, text: chat.draft.clone() });
-    }
-    (!messages.is_empty()).then_some(Prompt::Chat { messages })
-}
-
-/// Counts the tokens of what would be sent, when that has changed and the engine is free.
-pub(super) fn count(state: &mut AppState, effects: &mut Vec<Effect>) {
-    if state.internal.counting.is_some() || !state.can_generate() {
-        return;
-    }
-    let Some(report) = &state.loaded else { return };
-    let mut hasher = DefaultHasher::new();
-    report.design.model.hash(&mut hasher);
-    report.effective.n_ctx.hash(&mut hasher);
-    let n_ctx = report.effective.n_ctx;
-    let prompt = would_be_prompt(state);
-    match &prompt {
-        Some(Prompt::Chat { messages }) => messages.iter().for_each(|message| message.text.hash(&mut hasher)),
-        Some(Prompt::Raw { text }) => text.hash(&mut hasher),
-        None => {}
-    }
-    let key = hasher.finish();
-    if state.internal.counted == Some(key) {
-        return;
-    }
-    state.internal.counted = Some(key);
-    match prompt {
-        None => state.meter = ContextMeter { n_ctx, reserve: reserve(state, n_ctx), is_exact: true, ..ContextMeter::default() },
-        Some(prompt) => {
-            let job = state.job();
-            state.internal.counting = Some(job);
-            effects.push(Effect::Send(Command::Render { job, prompt }));
-        }
-    }
-}
-
-/// Tokens that are kept for the reply, as the engine keeps them.
-fn reserve(state: &AppState, n_ctx: u32) -> u32 {
-    match state.settings.max_tokens {
-        0 => (n_ctx / 4).min(256),
-        tokens => tokens.min(n_ctx),
-    }
-}
-
-pub(super) fn on_rendered(state: &mut AppState, job: JobId, result: Result<Rendered, EngineError>) {
-    if state.internal.counting == Some(job) {
-        state.internal.counting = None;
-        let (Ok(rendered), Some(report)) = (&result, &state.loaded) else { return };
-        let n_ctx = report.effective.n_ctx;
-        let has_draft = state.chats.current().is_some_and(|chat| !chat.draft.trim().is_empty());
-        let draft = if has_draft { rendered.last_tokens } else { 0 };
-        let system = rendered.system_tokens;
-        state.meter = ContextMeter {
-            n_ctx,
-            system,
-            history: rendered.n_tokens.saturating_sub(system + draft),
-            draft,
-            reserve: reserve(state, n_ctx),
-            is_exact: true,
-        };
-    } else if let Dialog::Prompt(view) = &mut state.dialog
-        && view.job == job
-    {
-        view.rendered = Some(result);
-    }
-}
-
-pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, cached_tokens: u32, now: Now) {
-    let Activity::Generating(generating) = &mut state.activity else { return };
-    if generating.job == job {
-        generating.prefill = Some((u64::from(cached_tokens), u64::from(prompt_tokens)));
-        state.telemetry.prefilling = Some((u64::from(cached_tokens), u64::from(prompt_tokens), now.secs));
-        // the line stays at nought while nothing ran, instead of rising slowly to the new reply's first rate
-        state.telemetry.decode.push(now.secs, 0.0);
-        state.telemetry.mark(now.secs, MarkerKind::Generate, "reply");
-    }
-}
-
-pub(super) fn on_prefill(state: &mut AppState, job: JobId, done: u64, total: u64, now: Now) {
-    let Activity::Generating(generating) = &mut state.activity else { return };
-    if generating.job != job {
-        return;
-    }
-    if let Some((before, _, since)) = state.telemetry.prefilling
-        && now.secs > since
-        && done > before
-    {
-        let rate = (done - before) as f64 / (now.secs - since);
-        state.telemetry.prefill.push(now.secs, rate);
-        state.telemetry.prefill_tps = Some(rate);
-    }
-    generating.prefill = Some((done, total));
-    state.telemetry.prefilling = Some((done, total, now.secs));
-}
-
-pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, now: Now) {
-    let Activity::Generating(generating) = &mut state.activity else { return };
-    if generating.job != job {
-        return;
-    }
-    generating.prefill = None;
-    generating.text.push_str(&batch.text);
-    generating.tokens = batch.total;
-    let since = if generating.first.is_none() { batch.first } else { generating.last };
-    let tokens = if generating.first.is_none() { batch.n.saturating_sub(1) } else { batch.n };
-    generating.first.get_or_insert(batch.first);
-    generating.last = batch.last;
-    let (chat, message) = (generating.chat, generating.message);
-    state.telemetry.prefilling = None;
-    // the engine's own clock: how long a frame took does not enter
-    if batch.last > since && tokens > 0 {
-        let rate = f64::from(tokens) / (batch.last - since);
-        state.telemetry.decode.push(now.secs, rate);
-        state.telemetry.decode_tps = Some(rate);
-    }
-    if let Some(open) = state.chats.open.as_mut().filter(|open| open.id == chat)
-        && let Some(message) = open.messages.get_mut(&message)
-    {
-        message.text.push_str(&batch.text);
-    }
-}
-
-pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStats, now: Now, effects: &mut Vec<Effect>) {
-    let Some(generating) = take_if(state, job) else { return };
-    state.telemetry.prefilling = None;
-    if stats.predicted_tokens > 1 {
-        state.telemetry.decode_tps = Some(stats.decode_tps);
-        state.telemetry.itl_p95_ms = Some(stats.itl_p95_ms);
-    }
-    if stats.prefill_tps > 0.0 {
-        state.telemetry.prefill_tps = Some(stats.prefill_tps);
-        state.telemetry.prefill.push(now.secs, stats.prefill_tps);
-    }
-    if stats.predicted_tokens > 0 {
-        state.telemetry.ttft_ms = Some(stats.ttft_ms);
-    }
-    state.telemetry.decode.push(now.secs, 0.0);
-    if generating.stopping.is_some() {
-        state.telemetry.mark(now.secs, MarkerKind::Stop, "stopped");
-    }
-    finish(state, &generating, MessageState::Whole, Some(stats), now, effects);
-    if let Some(design) = generating.then_load {
-        models::begin_load(state, *design, now, Some(generating.message), effects);
-    }
-}
-
-/// A reply failed: what had arrived is kept and marked.
-pub(super) fn on_failed(state: &mut AppState, job: JobId, error: EngineError, now: Now, effects: &mut Vec<Effect>) {
-    let Some(generating) = take_if(state, job) else { return };
-    state.telemetry.prefilling = None;
-    state.telemetry.decode.push(now.secs, 0.0);
-    let message_state = if error.kind == ErrorKind::Cancelled { MessageState::Whole } else { MessageState::Failed(error.clone()) };
-    finish(state, &generating, message_state, None, now, effects);
-    match error.kind {
-        ErrorKind::ContextOverflow => state.dialog = Dialog::Overflow(generating.message, error),
-        ErrorKind::Cancelled => {}
-        _ => state.notices.push(Severity::Error, error.to_string(), error.details, None, now.secs),
-    }
-    if let Some(design) = generating.then_load {
-        models::begin_load(state, *design, now, Some(generating.message), effects);
-    }
-}
-
-/// The engine died under the reply: what had arrived is kept and marked; says which reply it was.
-pub(super) fn on_died(state: &mut AppState, error: &EngineError, now: Now, effects: &mut Vec<Effect>) -> Option<MessageId> {
-    let Activity::Generating(generating) = std::mem::take(&mut state.activity) else { return None };
-    state.telemetry.prefilling = None;
-    state.telemetry.decode.push(now.secs, 0.0);
-    finish(state, &generating, MessageState::Failed(error.clone()), None, now, effects);
-    Some(generating.message)
-}
-
-fn take_if(state: &mut AppState, job: JobId) -> Option<Generating> {
-    match std::mem::take(&mut state.activity) {
-        Activity::Generating(generating) if generating.job == job => Some(generating),
-        other => {
-            state.activity = other;
-            None
-        }
-    }
-}
-
-fn finish(
-    state: &mut AppState,
-    generating: &Generating,
-    message_state: MessageState,
-    stats: Option<GenerateStats>,
-    now: Now,
-    effects: &mut Vec<Effect>,
-) {
-    let quant = state.active_quant().unwrap_or_default().to_owned();
-    let mut ops = Vec::new();
-    let mut notebook = None;
-    if let Some(chat) = state.chats.get_mut(generating.chat) {
-        chat.updated_ms = now.unix_ms;
-        if !quant.is_empty() {
-            chat.last_design = quant;
-        }
-        if chat.mode == ChatMode::Notebook {
-            chat.draft.push_str(&generating.text);
-            notebook = Some(Op::SetDraft(chat.id, chat.draft.clone()));
-        }
-        ops.push(Op::PutChat(chat.clone()));
-    }
-    if let Some(open) = state.chats.open.as_mut().filter(|open| open.id == generating.chat)
-        && let Some(message) = open.messages.get_mut(&generating.message)
-    {
-        message.text.clone_from(&generating.text);
-        message.state = message_state;
-        message.stats = stats;
-        ops.push(Op::PutMessage(message.clone()));
-    } else {
-        // another chat is open: the row on disk is completed from what is known here
-        ops.push(Op::FinishMessage { id: generating.message, text: generating.text.clone(), state: message_state, stats });
-    }
-    ops.extend(notebook);
-    chat::save(state, ops, effects);
 }
 
 fn new_message(state: &mut AppState, chat: ChatId, parent: Option<MessageId>, role: Role, text: String, now: Now) -> MessageId {
@@ -444,19 +289,22 @@ fn provenance(state: &mut AppState) -> Option<Provenance> {
         design: report.design.clone(),
         differences: report.design.differences(sampler),
         switched,
+        earlier: Vec::new(),
     })
 }
 
-/// Whether a reply can be asked for; says why not otherwise. A draft is sent by itself once a load that runs is over.
+/// Whether a reply can be asked for; says why not otherwise. A draft is sent by itself once a load that is on its way is over.
 fn ready_or_explain(state: &mut AppState, is_send: bool, now: Now) -> bool {
-    if state.can_generate() {
-        return true;
-    }
     let is_loading = state.loading().is_some() || state.internal.inspecting.is_some();
-    if is_loading && is_send {
-        state.internal.send_when_ready = true;
+    if is_send && is_loading {
+        state.internal.send_when_ready = state.chats.open.as_ref().map(|open| open.id);
         state.notices.push(Severity::Info, "It will be sent as soon as the model is ready", Vec::new(), None, now.secs);
-    } else if state.loaded.is_none() && !is_loading {
+        return false;
+    }
+    let Some(why_not) = state.why_not_ready() else { return true };
+    if is_loading || state.loaded.is_some() {
+        state.notices.push(Severity::Info, format!("{why_not}: ask again in a moment"), Vec::new(), None, now.secs);
+    } else {
         let (label, action) = match &state.crash {
             Some(crash) if crash.retry.is_some() => ("Go on", Action::Recover),
             _ => ("Open a model…", Action::PickModel),
@@ -465,15 +313,4 @@ fn ready_or_explain(state: &mut AppState, is_send: bool, now: Now) -> bool {
         state.notices.push(Severity::Warn, "No model is loaded", Vec::new(), Some(offer), now.secs);
     }
     false
-}
-
-/// What an event of this module's jobs does.
-pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &mut Vec<Effect>) {
-    match event {
-        Event::Started { job, prompt_tokens, cached_tokens, .. } => on_started(state, job, prompt_tokens, cached_tokens, now),
-        Event::Tokens { job, batch } => on_tokens(state, job, &batch, now),
-        Event::Generated { job, stats } => on_generated(state, job, *stats, now, effects),
-        Event::Rendered { job, rendered } => on_rendered(state, job, Ok(rendered)),
-        _ => {}
-    }
 }

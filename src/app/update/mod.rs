@@ -4,7 +4,11 @@ mod answers;
 mod chat;
 mod engine;
 mod generate;
+mod load;
+mod making;
+mod meter;
 mod models;
+mod reply;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -17,36 +21,37 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
     let mut effects = Vec::new();
     match action {
         Action::Navigate(page) => navigate(state, page, now),
-        Action::CloseDialog => state.dialog = Dialog::None,
+        Action::CloseDialog => show_dialog(state, Dialog::None, now, &mut effects),
         Action::ToggleShortcuts => {
-            state.dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
+            let dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
+            show_dialog(state, dialog, now, &mut effects);
         }
         Action::DismissNotice(id) => state.notices.dismiss(id),
         Action::Copy(text) => effects.push(Effect::Copy(text)),
         Action::Quit => effects.push(Effect::Quit),
         Action::Stop => stop(state, now, &mut effects),
-        Action::Recover => models::recover(state, now, &mut effects),
+        Action::Recover => load::recover(state, now, &mut effects),
         Action::DismissCrash => state.crash = None,
 
         Action::PickModel => effects.push(Effect::PickModel),
         Action::OpenModel(path) => models::open(state, path, now, &mut effects),
         Action::SelectRung(quant) => models::select_rung(state, &quant, now, &mut effects),
-        Action::LoadAnyway => models::load_anyway(state, now, &mut effects),
-        Action::LoadNearestFit => models::load_nearest(state, now, &mut effects),
-        Action::ApplyDesign(design) => models::begin_load(state, *design, now, None, &mut effects),
+        Action::LoadAnyway => load::load_anyway(state, now, &mut effects),
+        Action::LoadNearestFit => load::load_nearest(state, now, &mut effects),
+        Action::ApplyDesign(design) => load::begin_load(state, *design, now, None, &mut effects),
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
         Action::ProbeBandwidth => models::probe(state, &mut effects),
-        Action::OfferMake(family, quant) => models::offer_make(state, &family, &quant),
-        Action::ConfirmMake => models::confirm_make(state, now, &mut effects),
-        Action::CancelMake => models::cancel_make(state, &mut effects),
+        Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
+        Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
+        Action::CancelMake => making::cancel_make(state, &mut effects),
 
         Action::NewChat
         | Action::NewNotebook
         | Action::OpenChat(_)
         | Action::RenameChat(..)
         | Action::DeleteChat(_)
-        | Action::UndoDelete
+        | Action::UndoDelete(_)
         | Action::SearchChats(_)
         | Action::SetSystem(_)
         | Action::SetDraft(_)
@@ -58,13 +63,13 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::Regenerate(message) => generate::regenerate(state, message, now, &mut effects),
         Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
         Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
-        Action::ShowPrompt => generate::show_prompt(state, &mut effects),
+        Action::ShowPrompt => meter::show_prompt(state, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
 
         Action::ToggleTelemetry
         | Action::PausePlots(_)
         | Action::SetPlotWindow(_)
-        | Action::ExportPlotsCsv
+        | Action::ExportPlotsCsv(_)
         | Action::ExportPlotsPng
         | Action::SetKeepWarm(_)
         | Action::SetOverflow(_)
@@ -92,7 +97,7 @@ pub fn on_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
 /// The engine that makes rungs said something.
 pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
-    models::on_maker_event(state, event, now, &mut effects);
+    making::on_maker_event(state, event, now, &mut effects);
     effects
 }
 
@@ -134,13 +139,14 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
     if let Some(changed) = state.internal.settings_changed {
         if now.secs - changed >= 0.5 {
             state.internal.settings_changed = None;
+            models::keep_to_budget(state, &mut effects);
             effects.push(Effect::SaveSettings(Box::new(state.settings.clone())));
         } else {
             want(changed + 0.5);
         }
     }
     if state.internal.draft_changed.is_none() {
-        generate::count(state, &mut effects);
+        meter::count(state, &mut effects);
     }
     (effects, next)
 }
@@ -160,10 +166,16 @@ fn navigate(state: &mut AppState, page: Page, now: Now) {
     state.internal.settings_changed = Some(now.secs);
 }
 
+/// Shows another dialog, or none: what the one before it asked is answered with no.
+fn show_dialog(state: &mut AppState, dialog: Dialog, now: Now, effects: &mut Vec<Effect>) {
+    state.dialog = dialog;
+    load::forget_unfit(state, now, effects);
+}
+
 /// One Stop for everything: the reply first, then the load, then the rung that is being made.
 fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
-    state.internal.send_when_ready = false;
-    state.internal.inspecting = None;
+    state.internal.send_when_ready = None;
+    let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
     match &mut state.activity {
         Activity::Generating(generating) => {
             generating.then_load = None;
@@ -172,8 +184,10 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
         }
         Activity::Loading(loading) => {
             loading.stopping = true;
+            loading.then_continue = None;
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
         }
-        Activity::None => models::cancel_make(state, effects),
+        Activity::None if was_coming => {}
+        Activity::None => making::cancel_make(state, effects),
     }
 }

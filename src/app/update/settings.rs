@@ -12,8 +12,8 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             return;
         }
         Action::SetPlotWindow(seconds) => state.settings.telemetry_window_s = seconds.clamp(10.0, 1800.0),
-        Action::ExportPlotsCsv => {
-            effects.push(Effect::SaveText { name: "inferscope-telemetry.csv".into(), text: plots_csv(state, now) });
+        Action::ExportPlotsCsv(zoomed) => {
+            effects.push(Effect::SaveText { name: "inferscope-telemetry.csv".into(), text: plots_csv(state, zoomed, now) });
             return;
         }
         Action::ExportPlotsPng => {
@@ -53,10 +53,10 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
 }
 
 /// What the plots show now, one line a point: `seconds,series,value`. Markers come as series `marker:<kind>` with their text.
-fn plots_csv(state: &AppState, now: Now) -> String {
+fn plots_csv(state: &AppState, zoomed: Option<[f64; 2]>, now: Now) -> String {
     let telemetry = &state.telemetry;
-    let to = telemetry.paused_at.unwrap_or(now.secs);
-    let from = to - f64::from(state.settings.telemetry_window_s);
+    let end = telemetry.paused_at.unwrap_or(now.secs);
+    let [from, to] = zoomed.unwrap_or([end - f64::from(state.settings.telemetry_window_s), end]);
     let mut csv = String::from("seconds,series,value\n");
     let series: [(&str, &Points); 6] = [
         ("decode_tokens_per_second", &telemetry.decode),

@@ -2,6 +2,12 @@
 
 use std::path::PathBuf;
 
+mod chats;
+mod loads;
+mod meter;
+mod notebook;
+mod telemetry;
+
 use super::*;
 use crate::app::{Activity, EngineState, Inspection, MarkerKind};
 use crate::library::Estimate;
@@ -13,7 +19,7 @@ use crate::protocol::{
 use crate::store::{MessageState, Op, Settings};
 
 fn now(secs: f64) -> Now {
-    Now { secs, unix_ms: (secs * 1000.0) as i64 }
+    Now { secs, at: secs, unix_ms: (secs * 1000.0) as i64 }
 }
 
 fn report(path: &str, quant: &str) -> Box<LoadReport> {
@@ -86,7 +92,8 @@ fn inspection(fits: bool) -> Inspection {
         info: ModelInfo::default(),
         estimate: Estimate { memory: MemoryUse::default(), total: 0, available: 1 << 33, freed_by_unload: 0, fits, ..Estimate::default() },
         nearest: None,
-        bytes_per_token: 90_000_000,
+        weights_read: 90_000_000,
+        kv_read: 10_000,
     }
 }
 
@@ -101,6 +108,36 @@ fn saved(effects: &[Effect]) -> u64 {
 
 fn running(state: &AppState) -> JobId {
     state.generating().expect("a reply runs").job
+}
+
+/// Asks something and lets the question be saved.
+fn replying(state: &mut AppState) -> JobId {
+    let effects = type_and_send(state, "Why?");
+    on_answer(state, Answer::Saved(saved(&effects)), now(2.1));
+    running(state)
+}
+
+fn cancelled(predicted: u32) -> Box<GenerateStats> {
+    Box::new(GenerateStats { stop: StopReason::Cancelled, ..*stats(predicted) })
+}
+
+/// Lets the file that is looked at be as said.
+fn inspected(state: &mut AppState, effects: &[Effect], fits: bool) -> Vec<Effect> {
+    let looked = effects.iter().find_map(|effect| if let Effect::Inspect { design, .. } = effect { Some(design.clone()) } else { None });
+    let design = looked.expect("a file is looked at");
+    on_answer(state, Answer::Inspected { design, result: Box::new(Ok(inspection(fits))) }, now(3.0))
+}
+
+fn loads(effects: &[Effect]) -> Option<&Design> {
+    effects.iter().find_map(|effect| if let Effect::Send(Command::Load { request, .. }) = effect { Some(&request.design) } else { None })
+}
+
+fn cancels(effects: &[Effect], job: JobId) -> bool {
+    effects.contains(&Effect::Send(Command::Cancel { job }))
+}
+
+fn generates(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Generate { .. })))
 }
 
 fn tokens(state: &mut AppState, text: &str, total: u32) {
@@ -186,23 +223,6 @@ fn the_engines_death_keeps_what_had_arrived_and_offers_one_button() {
 }
 
 #[test]
-fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
-    let mut state = ready();
-    let effects = type_and_send(&mut state, "Why?");
-    on_answer(&mut state, Answer::Saved(saved(&effects)), now(2.1));
-    tokens(&mut state, "Half", 1);
-    let job = running(&state);
-    let effects = on_action(&mut state, Action::OpenModel("a-Q8_0.gguf".into()), now(3.0));
-    assert!(matches!(effects[..], [Effect::Send(Command::Cancel { .. })]));
-    let effects = on_event(&mut state, Event::Generated { job, stats: stats(1) }, now(3.1));
-    let effects = finish_load(&mut state, effects, "a-Q8_0.gguf", "Q8_0");
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(3.5));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Generate { .. }))));
-    tokens(&mut state, " done", 1);
-    assert_eq!(shown(&state)[1].1, "Half done");
-}
-
-#[test]
 fn a_design_that_does_not_fit_is_said_before_it_is_loaded() {
     let mut state = ready();
     let effects = on_action(&mut state, Action::OpenModel("big.gguf".into()), now(3.0));
@@ -252,18 +272,6 @@ fn regenerate_branches_and_the_old_reply_stays() {
     assert_eq!(open.messages.len(), 3);
     let newest = *open.branch.last().expect("a reply");
     assert_eq!(crate::app::siblings(&open.messages, newest), [reply, newest]);
-}
-
-#[test]
-fn a_deleted_chat_comes_back() {
-    let mut state = ready();
-    type_and_send(&mut state, "Why?");
-    let id = state.chats.current().expect("open").id;
-    let effects = on_action(&mut state, Action::DeleteChat(id), now(3.0));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Cancel { .. }))), "its reply is stopped");
-    assert!(state.chats.get(id).is_none());
-    on_action(&mut state, Action::UndoDelete, now(4.0));
-    assert!(state.chats.get(id).is_some());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::backend::{Backend, Job, Made};
 use crate::protocol::{
     BenchPlan, BenchRow, Design, DeviceInfo, Dropped, EngineError, EngineFacts, ErrorKind, Event, FileType, GenerateRequest, GenerateStats,
     LoadReport, LoadRequest, MemoryUse, Message, Overflow, Prompt, QualityPlan, QuantizeRequest, Rendered, Resident, Role, Sampler,
-    SamplingDefaults, Stage, StopReason, TokenBatch,
+    SamplingDefaults, Stage, StopReason, TokenBatch, reply_reserve,
 };
 
 /// Bytes of text that count as one token.
@@ -82,7 +82,7 @@ impl FakeBackend {
     }
 
     fn fit(&self, request: &GenerateRequest, n_ctx: u32) -> Result<Fitted, EngineError> {
-        let room = n_ctx.saturating_sub(request.max_tokens.min(n_ctx / 2)).max(1);
+        let room = n_ctx.saturating_sub(reply_reserve(request.max_tokens, n_ctx)).max(1);
         let whole = render(&request.prompt);
         if count(&whole) <= room {
             return Ok(Fitted { text: whole, dropped: None });
@@ -111,8 +111,19 @@ impl FakeBackend {
         Err(overflow())
     }
 
-    /// Reads the prompt; its new tokens and the milliseconds that took.
-    fn prefill(&self, fitted: &Fitted, cached: u32, began: Instant, job: &Job) -> Result<f64, EngineError> {
+    /// A prompt that fits, with its tokens and those of them that are in the cache; work on it begins.
+    fn begin(&self, request: &GenerateRequest, job: &Job) -> Result<(Fitted, u32, u32), EngineError> {
+        let fitted = self.fit(request, self.n_ctx()?)?;
+        let prompt_tokens = count(&fitted.text);
+        // The last token is always computed: its result is what the first new one is drawn from.
+        let shared = common_prefix(&self.cached, &fitted.text) / BYTES_PER_TOKEN;
+        let cached_tokens = u32::try_from(shared).unwrap_or(u32::MAX).min(prompt_tokens.saturating_sub(1));
+        job.emit(Event::Started { job: job.id(), prompt_tokens, cached_tokens, dropped: fitted.dropped });
+        Ok((fitted, prompt_tokens, cached_tokens))
+    }
+
+    /// Reads the prompt; the milliseconds that took.
+    fn read(&self, fitted: &Fitted, cached: u32, began: Instant, job: &Job) -> Result<f64, EngineError> {
         let total = count(&fitted.text);
         let new = total - cached;
         let steps = new.div_ceil(32).max(1);
@@ -283,13 +294,8 @@ impl Backend for FakeBackend {
 
     fn generate(&mut self, request: &GenerateRequest, job: &Job) -> Result<GenerateStats, EngineError> {
         let began = Instant::now();
-        let fitted = self.fit(request, self.n_ctx()?)?;
-        let prompt_tokens = count(&fitted.text);
-        // The last token is always computed: its result is what the first new one is drawn from.
-        let shared = common_prefix(&self.cached, &fitted.text) / BYTES_PER_TOKEN;
-        let cached_tokens = u32::try_from(shared).unwrap_or(u32::MAX).min(prompt_tokens.saturating_sub(1));
-        job.emit(Event::Started { job: job.id(), prompt_tokens, cached_tokens, dropped: fitted.dropped });
-        let prefill_ms = match self.prefill(&fitted, cached_tokens, began, job) {
+        let (fitted, prompt_tokens, cached_tokens) = self.begin(request, job)?;
+        let prefill_ms = match self.read(&fitted, cached_tokens, began, job) {
             Ok(milliseconds) => milliseconds,
             Err(error) if error.kind == ErrorKind::Cancelled => began.elapsed().as_secs_f64() * 1e3,
             Err(error) => return Err(error),
@@ -320,6 +326,13 @@ impl Backend for FakeBackend {
             tokens: if request.want_token_ids { (0..spoken.n).map(|n| i32::try_from(n).unwrap_or(i32::MAX)).collect() } else { Vec::new() },
             kv_used,
         })
+    }
+
+    fn prefill(&mut self, request: &GenerateRequest, job: &Job) -> Result<(), EngineError> {
+        let (fitted, _, cached_tokens) = self.begin(request, job)?;
+        self.read(&fitted, cached_tokens, Instant::now(), job)?;
+        self.cached = fitted.text;
+        Ok(())
     }
 
     fn render(&mut self, prompt: &Prompt, _job: &Job) -> Result<Rendered, EngineError> {
@@ -420,5 +433,41 @@ impl Backend for FakeBackend {
             job.progress(Stage::Probe, pass, 4);
         }
         Ok((self.script.bandwidth_gb_s, if threads == 0 { 2 } else { threads }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::protocol::JobId;
+
+    #[test]
+    fn what_was_read_ahead_is_found_in_the_cache() {
+        let mut fake = FakeBackend::new(Script::instant(), Harm::Thread);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&heard);
+        let job = Job::new(JobId(1), Arc::default(), move |event| log.lock().unwrap().push(event));
+        fake.load(&LoadRequest { design: Design::for_model("a.gguf"), keep_warm_bytes: 0 }, &job).unwrap();
+        let say = |role, text: &str| Message { role, text: text.into() };
+        let mut messages = vec![say(Role::User, "What is slow?"), say(Role::Assistant, "Reading memory, over and over again.")];
+        let request = |messages: &[Message]| GenerateRequest {
+            prompt: Prompt::Chat { messages: messages.to_vec() },
+            sampler: Default::default(),
+            max_tokens: 8,
+            stop: Vec::new(),
+            overflow: Overflow::Stop,
+            json_schema: None,
+            want_token_ids: false,
+        };
+        fake.prefill(&request(&messages), &job).unwrap();
+        messages.push(say(Role::User, "And then?"));
+        let stats = fake.generate(&request(&messages), &job).unwrap();
+        assert!(stats.cached_tokens > stats.prompt_tokens / 2, "{} of {}", stats.cached_tokens, stats.prompt_tokens);
+        let said = heard.lock().unwrap();
+        let tokens_before_the_reply = said.iter().skip_while(|event| !matches!(event, Event::Started { .. })).skip(1);
+        let next = tokens_before_the_reply.take_while(|event| !matches!(event, Event::Started { .. }));
+        assert!(next.into_iter().all(|event| matches!(event, Event::Progress { .. })), "nothing is said");
     }
 }

@@ -9,7 +9,7 @@ use super::sampling::{self, Chooser};
 use super::text::{Outcome, Reply};
 use super::tokens;
 use crate::engine::backend::Job;
-use crate::protocol::{EngineError, Event, GenerateRequest, GenerateStats, Sampler, Stage, StopReason, TokenBatch};
+use crate::protocol::{EngineError, Event, GenerateRequest, GenerateStats, Sampler, Stage, StopReason, TokenBatch, reply_reserve};
 
 /// Token events are at least this far apart: at most 30 a second.
 const EMIT_EVERY: Duration = Duration::from_millis(34);
@@ -27,11 +27,6 @@ pub(super) struct Pace {
     pub(super) nodes: u64,
 }
 
-/// How many tokens of the context are kept free for the reply: what was asked for, but never more than half of the context.
-pub(super) fn reserve(max_tokens: u32, n_ctx: u32) -> u32 {
-    if max_tokens == 0 { (n_ctx / 4).min(256) } else { max_tokens.min(n_ctx / 2) }
-}
-
 /// Answers a request.
 ///
 /// # Errors
@@ -39,6 +34,17 @@ pub(super) fn reserve(max_tokens: u32, n_ctx: u32) -> u32 {
 pub(super) fn generate(ctx: &mut Ctx, pace: &mut Pace, request: &GenerateRequest, job: &Job) -> Result<GenerateStats, EngineError> {
     ctx.cancel_with(Some(job.cancel_flag()));
     let done = Run::start(ctx, pace, request, job).and_then(Run::finish);
+    ctx.cancel_with(None);
+    done
+}
+
+/// Reads the prompt of a request into the cache, where the request itself will find it.
+///
+/// # Errors
+/// See [`crate::engine::backend::Backend::prefill`].
+pub(super) fn prefill(ctx: &mut Ctx, pace: &mut Pace, request: &GenerateRequest, job: &Job) -> Result<(), EngineError> {
+    ctx.cancel_with(Some(job.cancel_flag()));
+    let done = Run::start(ctx, pace, request, job).and_then(|mut run| run.prefill().map_err(EngineError::from));
     ctx.cancel_with(None);
     done
 }
@@ -67,7 +73,7 @@ impl<'a> Run<'a> {
         let n_ctx = ctx.n_ctx();
         let go_on = || !job.is_cancelled();
         let maker = Maker { model: &model, go_on: &go_on };
-        let ready = maker.fit(&request.prompt, request.overflow, n_ctx, reserve(request.max_tokens, n_ctx))?;
+        let ready = maker.fit(&request.prompt, request.overflow, n_ctx, reply_reserve(request.max_tokens, n_ctx))?;
         let mut sampler = request.sampler.resolve(&model.info.sampling);
         if sampler.seed == u32::MAX {
             sampler.seed = sampling::fresh_seed();
@@ -270,13 +276,5 @@ mod tests {
         assert_eq!(percentile(vec![7.0], 0.95), 7.0);
         assert_eq!(percentile(vec![3.0, 1.0, 2.0], 0.5), 2.0);
         assert!((percentile((1..=21).map(f64::from).collect(), 0.95) - 20.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_reserve_leaves_room_for_a_prompt() {
-        assert_eq!(reserve(0, 4096), 256);
-        assert_eq!(reserve(0, 512), 128);
-        assert_eq!(reserve(100, 4096), 100);
-        assert_eq!(reserve(9000, 4096), 2048);
     }
 }

@@ -210,6 +210,12 @@ impl Backend for LlamaBackend {
         generate::generate(&mut loaded.ctx, &mut loaded.pace, request, job).map_err(|error| with_lines(error, &capture))
     }
 
+    fn prefill(&mut self, request: &GenerateRequest, job: &Job) -> Result<(), EngineError> {
+        let capture = Capture::start(&self.sink);
+        let loaded = self.current()?;
+        generate::prefill(&mut loaded.ctx, &mut loaded.pace, request, job).map_err(|error| with_lines(error, &capture))
+    }
+
     fn render(&mut self, prompt: &Prompt, job: &Job) -> Result<Rendered, EngineError> {
         let _capture = Capture::start(&self.sink);
         let loaded = self.current()?;

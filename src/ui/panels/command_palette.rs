@@ -94,7 +94,7 @@ pub fn entries(state: &AppState) -> Vec<Entry> {
     {
         entries.push(Entry::action(format!("Theme: {name}"), "", Action::SetTheme(theme)));
     }
-    entries.push(Entry::action("Export the plots as CSV", "", Action::ExportPlotsCsv));
+    entries.push(Entry::action("Export the plots as CSV", "", Action::ExportPlotsCsv(None)));
     entries.push(Entry::action("Export the plots as a picture", "", Action::ExportPlotsPng));
     entries.push(Entry::action("Add a model folder…", "", Action::PickFolder));
     for (family, rung) in

@@ -270,7 +270,7 @@ fn cache_words(report: &LoadReport) -> String {
 fn memory_words(state: &AppState) -> Option<(String, &'static str)> {
     let sample = state.telemetry.sample?;
     if state.resident.is_empty() {
-        let predicted = state.telemetry.predicted.filter(|_| state.loading().is_some())?;
+        let predicted = state.predicted().filter(|_| state.loading().is_some())?;
         let words = format!("≈ {} of {}", format::bytes(predicted.total()), format::bytes(sample.available));
         return Some((words, "Memory predicted for the model being loaded (an estimate), of what the system says could be had"));
     }

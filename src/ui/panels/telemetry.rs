@@ -102,7 +102,7 @@ fn controls(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: &m
         }
         ui.separator();
         if ui.button("Export as CSV…").clicked() {
-            actions.push(Action::ExportPlotsCsv);
+            actions.push(Action::ExportPlotsCsv(view.zoomed));
         }
         if ui.button("Export as PNG…").clicked() {
             actions.push(Action::ExportPlotsPng);
@@ -145,7 +145,8 @@ fn plot_marker(marker: &Marker) -> PlotMarker<'_> {
 fn prefill_progress(ui: &mut Ui, telemetry: &Telemetry) {
     let palette = theme::palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 26.0), Sense::hover());
-    let Some((done, total, _)) = telemetry.prefilling.filter(|(_, total, _)| *total > 0) else { return };
+    let Some(prefilling) = telemetry.prefilling.filter(|prefilling| prefilling.total > 0) else { return };
+    let (done, total) = (prefilling.done, prefilling.total);
     let fraction = (done as f64 / total as f64).clamp(0.0, 1.0);
     response
         .widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, format!("Reading the prompt, {}", format::percent(fraction))));
@@ -206,8 +207,17 @@ fn bandwidth(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action
         });
         return;
     }
-    let value = telemetry.roofline_fraction().map_or_else(|| ABSENT.into(), |part| format!("{:.0}", part * 100.0));
-    ui.add(Stat::new("Of bandwidth limit", &value, "%").hint(&hover).width(width));
+    let label = if telemetry.is_bandwidth_doubted() { "Measuring anew" } else { "Of bandwidth limit" };
+    ui.add(Stat::new(label, &roofline_words(telemetry), "%").hint(&hover).width(width));
+}
+
+/// The share in percent. One that cannot be is not given as a number until the bandwidth was measured again.
+fn roofline_words(telemetry: &Telemetry) -> String {
+    match telemetry.roofline_fraction() {
+        None => ABSENT.into(),
+        Some(_) if telemetry.is_bandwidth_doubted() => "> 100".into(),
+        Some(part) => format!("{:.0}", part * 100.0),
+    }
 }
 
 fn roofline_hover(telemetry: &Telemetry) -> String {
@@ -217,8 +227,12 @@ fn roofline_hover(telemetry: &Telemetry) -> String {
          processor's cache"
             .to_owned(),
     ];
-    lines.push(match telemetry.bytes_per_token {
-        Some(bytes) => format!("Bytes per token: {}, reckoned from the file's header", format::bytes(bytes)),
+    lines.push(match telemetry.bytes_per_token() {
+        Some(bytes) => format!(
+            "Bytes per token: {} with {} tokens in the cache, reckoned from the file's header",
+            format::bytes(bytes),
+            format::count(telemetry.decode_context as u64)
+        ),
         None => "Bytes per token: not known until a model is loaded".into(),
     });
     lines.push(match telemetry.bandwidth_gb_s {
@@ -227,6 +241,11 @@ fn roofline_hover(telemetry: &Telemetry) -> String {
     });
     if telemetry.decode_tps.is_none() {
         lines.push("Nothing was generated yet".into());
+    }
+    if telemetry.is_bandwidth_doubted() {
+        lines.push("Decoding seems faster than that: the bandwidth is measured anew as soon as the engine is free".into());
+    } else if telemetry.bandwidth_confirmed {
+        lines.push("A reply had seemed faster than the bandwidth allowed, so it was measured anew since".into());
     }
     lines.join("\n")
 }
@@ -266,8 +285,9 @@ pub fn telemetry_strip(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>)
             pair(ui, "TTFT", &or_absent(telemetry.ttft_ms.map(format::millis)), TTFT);
             let rss = telemetry.sample.and_then(|sample| sample.engine).map(|engine| format::bytes(engine.rss));
             pair(ui, "Engine memory", &or_absent(rss), "Resident set of the engine's process");
-            let part = telemetry.roofline_fraction().map(format::percent);
-            pair(ui, "Of bandwidth limit", &or_absent(part), &roofline_hover(telemetry));
+            let label = if telemetry.is_bandwidth_doubted() { "Measuring bandwidth anew" } else { "Of bandwidth limit" };
+            let part = telemetry.roofline_fraction().map(|_| format!("{} %", roofline_words(telemetry)));
+            pair(ui, label, &or_absent(part), &roofline_hover(telemetry));
         });
     });
 }

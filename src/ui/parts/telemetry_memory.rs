@@ -47,10 +47,9 @@ fn error(state: &AppState) -> Option<(u64, u64, f64)> {
     (predicted > 0 && real > 0).then(|| (predicted, real, real as f64 / predicted as f64 - 1.0))
 }
 
-/// Bytes predicted for the design that is loaded. A model that was still warm was not predicted anew.
+/// Bytes predicted for the design that is being loaded, else for the one that is.
 fn prediction(state: &AppState) -> Option<u64> {
-    let is_fresh = state.loading().is_some() || state.loaded.as_ref().is_some_and(|report| !report.warm);
-    state.telemetry.predicted.filter(|_| is_fresh).map(|memory| memory.total())
+    state.predicted().map(|memory| memory.total())
 }
 
 /// Paints the section.
@@ -118,6 +117,7 @@ fn head(ui: &mut Ui, state: &AppState) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::Forecast;
     use crate::protocol::{Design, MemorySample, Resident, Sample};
 
     fn state(rss: u64) -> AppState {
@@ -128,7 +128,8 @@ mod tests {
         let sample = Sample { engine: Some(MemorySample { rss, ..MemorySample::default() }), ..Sample::default() };
         state.telemetry.sample = Some(sample);
         state.telemetry.memory = Some(memory);
-        state.telemetry.predicted = Some(MemoryUse { weights: 80, kv: 10, compute: 0 });
+        let predicted = MemoryUse { weights: 80, kv: 10, compute: 0 };
+        state.telemetry.forecast = Some(Forecast { memory: predicted, ..Forecast::default() });
         state
     }
 
@@ -140,10 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn an_old_prediction_is_not_held_against_a_warm_model() {
+    fn a_prediction_is_held_against_the_model_it_was_made_for() {
         let mut state = state(250);
         assert_eq!(error(&state), None, "nothing is loaded");
-        let mut report = crate::protocol::LoadReport {
+        let report = crate::protocol::LoadReport {
             design: Design::default(),
             info: crate::protocol::ModelInfo::default(),
             effective: crate::protocol::Effective::default(),
@@ -152,12 +153,9 @@ mod tests {
             warm: false,
             resident: Vec::new(),
         };
-        state.loaded = Some(Box::new(report.clone()));
+        state.loaded = Some(Box::new(report));
         let (predicted, real, part) = error(&state).unwrap();
         assert_eq!((predicted, real), (90, 100));
         assert!((part - 1.0 / 9.0).abs() < 1e-9);
-        report.warm = true;
-        state.loaded = Some(Box::new(report));
-        assert_eq!(error(&state), None);
     }
 }

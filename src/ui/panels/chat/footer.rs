@@ -5,8 +5,8 @@ use egui::{Align, Grid, Label, Layout, Rect, Response, RichText, Role, Sense, Ui
 use super::message::{EDITABLE_BYTES, Editing, Shown};
 use super::words;
 use crate::app::{Action, AppState, Generating, siblings};
-use crate::protocol::Role as Speaker;
-use crate::store::MessageId;
+use crate::protocol::{GenerateStats, Role as Speaker};
+use crate::store::{MessageId, Provenance};
 use crate::ui::theme;
 use crate::ui::widgets::{Icon, IconButton, elided, icon_button, muted, secondary_button, wrapped};
 
@@ -53,11 +53,17 @@ fn said(ui: &mut Ui, shown: &Shown<'_>) {
         quiet_line(ui, &stamp, palette.event)
             .on_hover_text("The conversation did not fit in the context: these were not part of the prompt");
     }
-    let line = words::stats_line(stats, message.provenance.as_ref());
+    figures_line(ui, stats, message.provenance.as_ref());
+}
+
+/// What a run measured, in one line, with every figure and its formula under the pointer.
+pub fn figures_line(ui: &mut Ui, stats: &GenerateStats, made_by: Option<&Provenance>) {
+    let palette = theme::palette(ui);
+    let line = words::stats_line(stats, made_by);
     quiet_line(ui, &line, palette.muted).on_hover_ui(|ui| {
         ui.set_max_width(520.0);
         Grid::new("figures").num_columns(2).spacing(vec2(16.0, 6.0)).show(ui, |ui| {
-            for figure in words::figures(stats, message.provenance.as_ref()) {
+            for figure in words::figures(stats, made_by) {
                 ui.label(RichText::new(figure.name).font(theme::small()).color(palette.muted));
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 1.0;
@@ -85,7 +91,7 @@ fn running(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, generating: &Genera
         return;
     }
     if generating.first.is_none() {
-        if shown.message.text.is_empty() {
+        if shown.message.last_part().is_empty() {
             cursor(ui);
         }
         quiet_line(ui, "Waiting for the first token", palette.muted);
@@ -125,46 +131,49 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
     let branches = siblings(&shown.open.messages, message.id);
     let is_user = message.role == Speaker::User;
     let is_idle = state.generating().is_none();
+    let why_not = state.why_not_ready();
+    let while_running = why_not.filter(|_| !is_idle);
     let mut focused = false;
     if !shown.is_active && !(shown.is_last && is_idle) {
         // a branch is worth knowing of before the pointer comes near
         ui.set_opacity(if branches.len() > 1 { 0.6 } else { 0.0 });
     }
-    let mut press = |ui: &mut Ui, enabled: bool, button: IconButton<'_>| {
-        let response = ui.add_enabled(enabled, button.side(SIDE));
+    let mut press = |ui: &mut Ui, why_not: Option<&str>, button: IconButton<'_>| {
+        let response = ui.add_enabled(why_not.is_none(), button.side(SIDE));
         focused |= response.has_focus();
-        response.clicked()
+        response.on_disabled_hover_text(why_not.unwrap_or_default()).clicked()
     };
     if shown.is_last && words::cut_off(message, shown.is_running).is_some() {
-        let button = ui.add_enabled(is_idle, secondary_button("Continue").height(SIDE));
-        if button.clicked() {
+        let button = ui.add_enabled(why_not.is_none(), secondary_button("Continue").height(SIDE));
+        if button.on_disabled_hover_text(why_not.unwrap_or_default()).clicked() {
             actions.push(Action::Continue(message.id));
         }
         ui.add_space(6.0);
     }
-    if press(ui, true, icon_button(Icon::Copy, "Copy message")) {
+    if press(ui, None, icon_button(Icon::Copy, "Copy message")) {
         actions.push(Action::Copy(message.text.clone()));
     }
     if is_user {
         let fits = message.text.len() <= EDITABLE_BYTES;
         let name = if fits { "Edit message" } else { "Too long to edit here: copy it instead" };
-        if press(ui, is_idle && fits, icon_button(Icon::Edit, name)) {
+        if press(ui, while_running.or((!fits).then_some(name)), icon_button(Icon::Edit, name)) {
             *editing = Some(Editing::of(message));
         }
     } else {
-        if press(ui, is_idle, icon_button(Icon::Refresh, "Regenerate")) {
+        if press(ui, why_not, icon_button(Icon::Refresh, "Regenerate")) {
             actions.push(Action::Regenerate(message.id));
         }
         let is_whole = words::cut_off(message, shown.is_running).is_none();
-        if shown.is_last && is_whole && words::can_continue(message) && press(ui, is_idle, icon_button(Icon::Play, "Continue reply")) {
+        let can_continue = shown.is_last && is_whole && words::can_continue(message);
+        if can_continue && press(ui, why_not, icon_button(Icon::Play, "Continue reply")) {
             actions.push(Action::Continue(message.id));
         }
-        if press(ui, true, icon_button(Icon::Branch, "Branch to a new chat")) {
+        if press(ui, None, icon_button(Icon::Branch, "Branch to a new chat")) {
             actions.push(Action::BranchToNewChat(message.id));
         }
     }
     if branches.len() > 1 {
-        navigator(ui, message.id, &branches, is_user, is_idle, &mut press, actions);
+        navigator(ui, message.id, &branches, is_user, while_running, &mut press, actions);
     }
     focused
 }
@@ -175,15 +184,16 @@ fn navigator(
     message: MessageId,
     branches: &[MessageId],
     is_reversed: bool,
-    is_idle: bool,
-    press: &mut impl FnMut(&mut Ui, bool, IconButton<'_>) -> bool,
+    why_not: Option<&str>,
+    press: &mut impl FnMut(&mut Ui, Option<&str>, IconButton<'_>) -> bool,
     actions: &mut Vec<Action>,
 ) {
     let Some(at) = branches.iter().position(|id| *id == message) else { return };
     let before = at.checked_sub(1).and_then(|index| branches.get(index)).copied();
     let after = branches.get(at + 1).copied();
     let mut go = |ui: &mut Ui, to: Option<MessageId>, icon: Icon, name: &str| {
-        if press(ui, is_idle && to.is_some(), icon_button(icon, name))
+        let why_not = why_not.or(to.is_none().then_some("There is no further branch on this side"));
+        if press(ui, why_not, icon_button(icon, name))
             && let Some(to) = to
         {
             actions.push(Action::ShowBranch(to));

@@ -21,6 +21,7 @@ pub fn row(ui: &mut Ui, reply: &Reply, text: &str, index: usize, has_cursor: boo
     ui.spacing_mut().item_spacing.y = 4.0;
     let end = match part.cut {
         Cut::Plain(from, to) => Some(plain(ui, text.get(from..to).unwrap_or_default())),
+        Cut::Slice(from, to) => paint(ui, &reply.slice(text, part.block, from..to), has_cursor, (salt, index)),
         Cut::Code(from, to, is_first, is_last) => {
             code_lines(ui, block, text, (from, to), (is_first, is_last));
             None

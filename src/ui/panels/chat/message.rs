@@ -3,11 +3,10 @@
 use egui::{Align, CornerRadius, Frame, Key, Label, Layout, Margin, Modifiers, Rect, Shape, Stroke, TextEdit, Ui, UiBuilder, pos2, vec2};
 
 use super::composer::is_enter_pressed;
-pub use super::footer::footer;
 use super::rows::Body;
-use super::{markdown, words};
+use super::{footer, markdown, words};
 use crate::app::{Action, AppState, OpenChat};
-use crate::store::{ChatMessage, MessageId};
+use crate::store::{ChatMessage, MessageId, Provenance};
 use crate::ui::plain_text;
 use crate::ui::plain_text::Pieces;
 use crate::ui::theme::{self, PANEL_RADIUS};
@@ -63,7 +62,9 @@ pub fn block(ui: &mut Ui, shown: &Shown<'_>, body: &Body, index: usize) {
     match body {
         Body::Plain(pieces) => bubble(ui, &shown.message.text, pieces, index),
         Body::Reply(reply) => {
-            let has_cursor = shown.is_running && index + 1 == reply.len();
+            // a run that goes on and has said nothing yet stands below what it goes on with
+            let is_begun = shown.message.earlier().is_empty() || !shown.message.last_part().is_empty();
+            let has_cursor = shown.is_running && is_begun && index + 1 == reply.len();
             markdown::row(ui, reply, &shown.message.text, index, has_cursor, shown.message.id.0 as u64);
         }
     }
@@ -92,10 +93,26 @@ fn bubble(ui: &mut Ui, text: &str, pieces: &Pieces, index: usize) {
     });
 }
 
-/// A dashed line: from here another rung answers.
-pub fn switch_divider(ui: &mut Ui, message: &ChatMessage) {
+/// Where an earlier run ended and another went on: what the first made it with and how fast, and the switch, if it was one.
+pub fn part_end(ui: &mut Ui, message: &ChatMessage, part: usize) {
     let palette = theme::palette(ui);
-    let Some(provenance) = &message.provenance else { return };
+    let Some(ended) = message.earlier().get(part) else { return };
+    ui.spacing_mut().item_spacing = vec2(2.0, 4.0);
+    match &ended.stats {
+        Some(stats) => footer::figures_line(ui, stats, ended.made_by.as_ref()),
+        None => {
+            footer::quiet_line(ui, &words::unmeasured(ended.made_by.as_ref()), palette.muted);
+        }
+    }
+    ui.add_space(8.0);
+    if let Some(made_by) = message.run_after(part) {
+        switch_divider(ui, made_by);
+    }
+}
+
+/// A dashed line: from here another rung answers.
+pub fn switch_divider(ui: &mut Ui, provenance: &Provenance) {
+    let palette = theme::palette(ui);
     let Some((from, took)) = &provenance.switched else { return };
     ui.add_space(4.0);
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 9.0), egui::Sense::hover());
@@ -106,8 +123,9 @@ pub fn switch_divider(ui: &mut Ui, message: &ChatMessage) {
     ui.add_space(10.0);
 }
 
-/// The editor in place of a message of the user: sending it begins a new branch beside the old one.
-pub fn editor(ui: &mut Ui, message: &ChatMessage, editing: &mut Option<Editing>, actions: &mut Vec<Action>) {
+/// The editor in place of a message of the user: sending it begins a new branch beside the old one. While nothing can be sent
+/// (`why_not`), what is typed stays here.
+pub fn editor(ui: &mut Ui, message: &ChatMessage, why_not: Option<&str>, editing: &mut Option<Editing>, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
     let Some(edit) = editing.as_mut() else { return };
     let (mut send, mut cancel) = (false, false);
@@ -132,12 +150,14 @@ pub fn editor(ui: &mut Ui, message: &ChatMessage, editing: &mut Option<Editing>,
             cancel = (field.has_focus() || field.lost_focus()) && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape));
             // a row of the list is endlessly high: what is centred needs a height of its own
             ui.allocate_ui_with_layout(vec2(ui.available_width(), 32.0), Layout::right_to_left(Align::Center), |ui| {
-                send |= ui.add_enabled(!edit.text.trim().is_empty(), primary_button("Send as a new branch")).clicked();
+                let can_send = why_not.is_none() && !edit.text.trim().is_empty();
+                let button = ui.add_enabled(can_send, primary_button("Send as a new branch"));
+                send |= button.on_disabled_hover_text(why_not.unwrap_or("There is nothing to send")).clicked();
                 cancel |= ui.add(ghost_button("Cancel").height(32.0)).clicked();
             });
         });
     ui.add_space(12.0);
-    if send && !edit.text.trim().is_empty() {
+    if send && why_not.is_none() && !edit.text.trim().is_empty() {
         actions.push(Action::EditAndRun(message.id, std::mem::take(&mut edit.text)));
         *editing = None;
     } else if cancel {

@@ -1,7 +1,7 @@
 //! A notebook: one text that is edited and continued. What is being made stands at its end in another tint.
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Align, Color32, Frame, Label, Layout, Margin, RichText, Stroke, TextEdit, Ui, vec2};
+use egui::{Align, Color32, Frame, Key, Label, Layout, Margin, Modifiers, RichText, Stroke, TextEdit, Ui, vec2};
 
 use super::composer::meter;
 use super::empty;
@@ -9,7 +9,7 @@ use super::footer::quiet_line;
 use super::sampling::{self, SamplingView};
 use super::transcript::{column, column_width};
 use super::words;
-use crate::app::{Action, AppState, OpenChat};
+use crate::app::{Action, AppState, Dialog, OpenChat};
 use crate::protocol::{JobId, Role};
 use crate::store::{Chat, ChatId};
 use crate::ui::plain_text;
@@ -44,7 +44,7 @@ struct Run {
     text: String,
     /// Where what is made begins, bytes
     from: usize,
-    /// How much of what is made is in `text`, bytes
+    /// How much of the reply is in `text`, bytes
     taken: usize,
     pieces: Pieces,
 }
@@ -83,7 +83,7 @@ impl NotebookView {
         if self.run.as_ref().is_none_or(|run| run.job != generating.job) {
             self.list.scroll_to_end();
             let (text, from) = (chat.draft.clone(), chat.draft.len());
-            self.run = Some(Run { job: generating.job, text, from, taken: 0, pieces: Pieces::default() });
+            self.run = Some(Run { job: generating.job, text, from, taken: generating.kept, pieces: Pieces::default() });
         }
         if let Some(run) = self.run.as_mut() {
             run.text.push_str(generating.text.get(run.taken..).unwrap_or_default());
@@ -192,6 +192,10 @@ pub fn bar(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat, sampling
     frame.show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 4.0;
         status(ui, state, chat, open);
+        let can_send = !chat.draft.trim().is_empty() && state.generating().is_none();
+        if can_send && is_ctrl_enter_pressed(ui, state) {
+            actions.push(Action::Send);
+        }
         ui.allocate_ui_with_layout(vec2(ui.available_width(), 32.0), Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             if let Some(generating) = state.generating() {
@@ -199,7 +203,7 @@ pub fn bar(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat, sampling
                 if ui.add_enabled(!is_stopping, danger_button(if is_stopping { "Stopping" } else { "Stop" })).clicked() {
                     actions.push(Action::Stop);
                 }
-            } else if ui.add_enabled(!chat.draft.trim().is_empty(), primary_button("Continue")).on_hover_text("Ctrl+Enter").clicked() {
+            } else if ui.add_enabled(can_send, primary_button("Continue")).on_hover_text("Ctrl+Enter").clicked() {
                 actions.push(Action::Send);
             }
             sampling::button(ui, state, sampling, actions);
@@ -209,6 +213,12 @@ pub fn bar(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat, sampling
             meter(ui, state);
         });
     });
+}
+
+/// Whether Ctrl+Enter was pressed on the page. It is taken from the field, which would begin a new line with it.
+fn is_ctrl_enter_pressed(ui: &Ui, state: &AppState) -> bool {
+    let is_covered = state.dialog != Dialog::None || ui.memory(|memory| memory.top_modal_layer().is_some());
+    !is_covered && ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Enter))
 }
 
 fn status(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat) {

@@ -16,6 +16,8 @@ pub enum RowKind {
     Switch,
     /// A block of its text
     Text(usize),
+    /// What is said of the earlier run that ended here, and of the one that goes on
+    Part(usize),
     /// The editor in place of its text
     Edit,
     /// What is said about it, and what can be done with it
@@ -35,6 +37,7 @@ impl Row {
     fn id(self) -> RowId {
         let (kind, index) = match self.kind {
             RowKind::Switch => (0, 0),
+            RowKind::Part(index) => (0, 1 + index as u64),
             RowKind::Text(index) => (1, index as u64),
             RowKind::Edit => (2, 0),
             RowKind::Footer => (3, 0),
@@ -61,10 +64,18 @@ impl Body {
         }
     }
 
-    fn update(&mut self, text: &str) {
+    fn update(&mut self, message: &ChatMessage) {
         match self {
-            Self::Plain(pieces) => pieces.update(text),
-            Self::Reply(reply) => reply.update(text),
+            Self::Plain(pieces) => pieces.update(&message.text),
+            Self::Reply(reply) => reply.update(&message.text, message.earlier().iter().map(|part| part.end)),
+        }
+    }
+
+    /// The first block that shows nothing of the text before a byte.
+    fn row_at(&self, byte: usize) -> usize {
+        match self {
+            Self::Plain(pieces) => pieces.len(),
+            Self::Reply(reply) => reply.row_at(byte),
         }
     }
 
@@ -128,7 +139,7 @@ impl Rows {
 
     fn push(&mut self, message: &ChatMessage) {
         let id = message.id;
-        if message.provenance.as_ref().is_some_and(|provenance| provenance.switched.is_some()) {
+        if message.first_run().is_some_and(|made_by| made_by.switched.is_some()) {
             self.list.push(Row { message: id, kind: RowKind::Switch });
         }
         if self.editing == Some(id) {
@@ -136,8 +147,15 @@ impl Rows {
             return;
         }
         let body = self.bodies.entry(id).or_insert_with(|| Body::of(message));
-        body.update(&message.text);
-        self.list.extend((0..body.len()).map(|index| Row { message: id, kind: RowKind::Text(index) }));
+        body.update(message);
+        let mut from = 0;
+        for (index, part) in message.earlier().iter().enumerate() {
+            let to = body.row_at(part.end).max(from);
+            self.list.extend((from..to).map(|block| Row { message: id, kind: RowKind::Text(block) }));
+            self.list.push(Row { message: id, kind: RowKind::Part(index) });
+            from = to;
+        }
+        self.list.extend((from..body.len()).map(|block| Row { message: id, kind: RowKind::Text(block) }));
         self.list.push(Row { message: id, kind: RowKind::Footer });
     }
 
@@ -170,7 +188,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::MessageState;
+    use crate::store::{MessageState, Provenance};
 
     fn message(id: i64, role: Role, text: &str) -> ChatMessage {
         ChatMessage {
@@ -224,6 +242,29 @@ mod tests {
         rows.sync(&open, Some(MessageId(1)));
         assert_eq!(rows.get(0), Some(Row { message: MessageId(1), kind: RowKind::Edit }));
         assert_eq!(rows.get(1).map(|row| row.message), Some(MessageId(2)));
+    }
+
+    #[test]
+    fn what_several_runs_made_is_told_apart() {
+        let mut reply = message(2, Role::Assistant, "Half");
+        let made_by = |quant: &str| Provenance {
+            quant: quant.into(),
+            model: String::new(),
+            design: crate::protocol::Design::default(),
+            differences: String::new(),
+            switched: None,
+            earlier: Vec::new(),
+        };
+        reply.provenance = Some(made_by("Q4_1"));
+        reply.begin_part(Some(made_by("Q8_0")));
+        let kinds = |reply: &ChatMessage| {
+            let mut rows = Rows::default();
+            rows.sync(&open(&[message(1, Role::User, "Why?"), reply.clone()]), None);
+            (2..rows.len()).filter_map(|index| rows.get(index)).map(|row| row.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&reply), [RowKind::Text(0), RowKind::Part(0), RowKind::Footer]);
+        reply.text.push_str(" done");
+        assert_eq!(kinds(&reply), [RowKind::Text(0), RowKind::Part(0), RowKind::Text(1), RowKind::Footer]);
     }
 
     #[test]

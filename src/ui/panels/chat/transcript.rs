@@ -2,6 +2,7 @@
 
 use egui::{Align2, Area, Order, Rect, Ui, UiBuilder, pos2, vec2};
 
+use super::footer;
 use super::message::{self, Editing, Shown};
 use super::rows::{RowKind, Rows};
 use crate::app::{Action, AppState, OpenChat};
@@ -87,11 +88,16 @@ pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut Tra
                     ui.add_space(20.0);
                 }
                 match (row.kind, rows.body(row.message)) {
-                    (RowKind::Switch, _) => message::switch_divider(ui, message),
-                    (RowKind::Edit, _) => message::editor(ui, message, editing, actions),
+                    (RowKind::Switch, _) => {
+                        if let Some(made_by) = message.first_run() {
+                            message::switch_divider(ui, made_by);
+                        }
+                    }
+                    (RowKind::Part(part), _) => message::part_end(ui, message, part),
+                    (RowKind::Edit, _) => message::editor(ui, message, state.why_not_ready(), editing, actions),
                     (RowKind::Text(block), Some(body)) => message::block(ui, &shown, body, block),
                     (RowKind::Text(_), None) => {}
-                    (RowKind::Footer, _) => return message::footer(ui, state, &shown, editing, actions),
+                    (RowKind::Footer, _) => return footer::footer(ui, state, &shown, editing, actions),
                 }
                 false
             });

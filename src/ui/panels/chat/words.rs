@@ -37,6 +37,12 @@ pub fn running_line(generating: &Generating, provenance: Option<&Provenance>) ->
     parts.join(" · ")
 }
 
+/// The line under a part whose run did not live to measure itself.
+pub fn unmeasured(provenance: Option<&Provenance>) -> String {
+    let parts = provenance.and_then(design_words).into_iter().chain(["cut off before it was measured".to_owned()]);
+    parts.collect::<Vec<_>>().join(" · ")
+}
+
 /// `Q4_1, ctx 8192`.
 fn design_words(provenance: &Provenance) -> Option<String> {
     let words: Vec<&str> = [provenance.quant.as_str(), provenance.differences.as_str()].into_iter().filter(|w| !w.is_empty()).collect();
@@ -136,7 +142,7 @@ pub fn recover_words(state: &AppState) -> Option<String> {
         rung.map_or_else(|| retry.design.model.file_stem().unwrap_or_default().to_string_lossy().into_owned(), |rung| rung.quant.clone());
     let is_death = state.crash.as_ref().is_some_and(|crash| crash.is_death);
     let verb = if is_death { "Reload" } else { "Try to load" };
-    Some(match retry.message {
+    Some(match retry.reply {
         Some(_) => format!("{verb} {name} and finish the reply"),
         None if is_death => format!("{verb} {name}"),
         None => format!("{verb} {name} again"),
@@ -195,7 +201,14 @@ mod tests {
     }
 
     fn provenance() -> Provenance {
-        Provenance { quant: "Q4_1".into(), model: "Smol".into(), design: Design::default(), differences: "ctx 8192".into(), switched: None }
+        Provenance {
+            quant: "Q4_1".into(),
+            model: "Smol".into(),
+            design: Design::default(),
+            differences: "ctx 8192".into(),
+            switched: None,
+            earlier: Vec::new(),
+        }
     }
 
     #[test]

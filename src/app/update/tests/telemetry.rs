@@ -1,0 +1,173 @@
+//! What the plots and figures are about.
+
+use super::*;
+use crate::protocol::{MemorySample, Sample};
+
+/// Looks at the file and lets the load begin, with this many bytes of weights read per token.
+fn begin(state: &mut AppState, path: &str, weights_read: u64) {
+    let effects = on_action(state, Action::OpenModel(path.into()), now(5.0));
+    if effects.iter().any(|effect| matches!(effect, Effect::Inspect { .. })) {
+        let design = Box::new(Design::for_model(path));
+        let result = Box::new(Ok(Inspection { weights_read, ..inspection(true) }));
+        on_answer(state, Answer::Inspected { design, result }, now(5.1));
+    }
+}
+
+fn end(state: &mut AppState, path: &str, warm: bool) {
+    let job = state.loading().expect("a load runs").job;
+    let mut report = report(path, "Q4_1");
+    report.warm = warm;
+    report.resident.push(Resident { design: Design::for_model("a-Q4_1.gguf"), memory: MemoryUse::default(), active: false });
+    on_event(state, Event::Loaded { job, report }, now(6.0));
+}
+
+fn read_per_token(state: &AppState) -> Option<u64> {
+    state.telemetry.forecast.map(|forecast| forecast.weights_read)
+}
+
+#[test]
+fn a_forecast_belongs_to_the_model_that_answers() {
+    let mut state = ready();
+    assert_eq!(read_per_token(&state), Some(90_000_000));
+    // until another is loaded, and if it never is, nothing changes
+    begin(&mut state, "b.gguf", 50_000_000);
+    assert_eq!(read_per_token(&state), Some(90_000_000));
+    let job = state.loading().expect("a load runs").job;
+    on_event(&mut state, Event::Failed { job, error: EngineError::cancelled() }, now(5.5));
+    assert_eq!(read_per_token(&state), Some(90_000_000));
+
+    begin(&mut state, "b.gguf", 50_000_000);
+    end(&mut state, "b.gguf", false);
+    assert_eq!(read_per_token(&state), Some(50_000_000));
+    // the flip back to a warm model does not look at its file again
+    begin(&mut state, "a-Q4_1.gguf", 1);
+    end(&mut state, "a-Q4_1.gguf", true);
+    assert_eq!(read_per_token(&state), Some(90_000_000));
+    on_event(&mut state, Event::Unloaded { job: JobId(99), resident: Vec::new() }, now(7.0));
+    assert_eq!(read_per_token(&state), None);
+}
+
+#[test]
+fn a_switch_forgets_how_fast_the_model_before_it_was() {
+    let mut state = ready();
+    let job = replying(&mut state);
+    on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(3.0));
+    let figures = |state: &AppState| {
+        let telemetry = &state.telemetry;
+        [telemetry.decode_tps, telemetry.prefill_tps, telemetry.ttft_ms, telemetry.itl_p95_ms, telemetry.roofline_fraction()]
+    };
+    assert!(figures(&state).iter().all(Option::is_some), "{:?}", figures(&state));
+    begin(&mut state, "b.gguf", 50_000_000);
+    end(&mut state, "b.gguf", false);
+    assert!(figures(&state).iter().all(Option::is_none), "{:?}", figures(&state));
+}
+
+#[test]
+fn a_reply_faster_than_the_memory_has_the_bandwidth_measured_anew() {
+    // 100 t/s and 90 MB a token are 9 GB/s
+    let probes = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| if let Effect::Send(Command::Probe { job, .. }) = effect { Some(*job) } else { None })
+    };
+    for (measured, then) in [(20.0, 20.0), (4.0, 5.0)] {
+        let mut state = ready();
+        state.telemetry.bandwidth_gb_s = Some(5.0);
+        let job = replying(&mut state);
+        let effects = on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(3.0));
+        assert!(state.telemetry.is_bandwidth_doubted());
+        let job = probes(&effects).expect("it is measured anew");
+        on_event(&mut state, Event::Probed { job, bandwidth_gb_s: measured, threads: 2 }, now(4.0));
+        assert_eq!((state.telemetry.bandwidth_gb_s, state.telemetry.is_bandwidth_doubted()), (Some(then), false));
+        // once for each model: what is still too fast then is in the processor's cache
+        let job = replying(&mut state);
+        let effects = on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(5.0));
+        assert_eq!(probes(&effects), None);
+    }
+}
+
+#[test]
+fn a_prompt_is_timed_by_when_it_was_read_and_not_by_when_the_window_looked() {
+    let mut state = ready();
+    let job = replying(&mut state);
+    // all of it is told in one frame, ten seconds late
+    let told = |at| Now { at, ..now(20.0) };
+    on_event(&mut state, Event::Started { job, prompt_tokens: 4000, cached_tokens: 1000, dropped: None }, told(10.0));
+    for (done, at) in [(1000, 10.0), (2000, 11.0), (3000, 12.0)] {
+        on_event(&mut state, Event::Progress { job, stage: crate::protocol::Stage::Prefill, done, total: 4000 }, told(at));
+    }
+    assert_eq!(state.telemetry.prefill.all(), [[11.0, 1000.0], [12.0, 1000.0]]);
+    assert_eq!(state.telemetry.prefill_tps, Some(1000.0));
+}
+
+#[test]
+fn the_cache_that_is_read_is_the_one_in_use() {
+    let mut state = ready();
+    let job = replying(&mut state);
+    let batch = |total, first, last| TokenBatch { text: "x".into(), n: 10, total, first, last, kv_used: 1000 };
+    on_event(&mut state, Event::Tokens { job, batch: batch(10, 1.0, 1.1) }, now(3.0));
+    assert_eq!(state.telemetry.bytes_per_token(), Some(90_000_000 + 1000 * 10_000));
+    let stats = GenerateStats { kv_used: 2000, ..*stats(200) };
+    on_event(&mut state, Event::Generated { job, stats: Box::new(stats) }, now(4.0));
+    assert_eq!(state.telemetry.bytes_per_token(), Some(90_000_000 + 1900 * 10_000), "on average over the reply");
+}
+
+#[test]
+fn the_plots_are_exported_as_they_are_seen() {
+    let mut state = ready();
+    for at in [10.0, 50.0, 90.0] {
+        state.telemetry.decode.push(at, at);
+    }
+    let mut exported = |zoomed| {
+        let effects = on_action(&mut state, Action::ExportPlotsCsv(zoomed), now(100.0));
+        let [Effect::SaveText { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+        [10, 50, 90].map(|at| text.contains(&format!("{at}.000,decode_tokens_per_second")))
+    };
+    assert_eq!(exported(None), [false, true, true], "a minute");
+    assert_eq!(exported(Some([5.0, 60.0])), [true, true, false]);
+}
+
+#[test]
+fn a_smaller_budget_frees_what_was_used_longest_ago() {
+    let mut state = ready();
+    let resident = |path: &str, active| {
+        let memory = MemoryUse { weights: 100, kv: 0, compute: 0 };
+        Resident { design: Design::for_model(path), memory, active }
+    };
+    state.resident = vec![resident("c.gguf", false), resident("b.gguf", false), resident("a-Q4_1.gguf", true)];
+    let frees = |effects: &[Effect]| -> Vec<PathBuf> {
+        let freed = effects.iter().filter_map(|effect| match effect {
+            Effect::Send(Command::Unload { model, .. }) => model.clone(),
+            _ => None,
+        });
+        freed.collect()
+    };
+    on_action(&mut state, Action::SetKeepWarm(Some(150)), now(5.0));
+    let (effects, _) = tick(&mut state, now(6.0));
+    assert_eq!(frees(&effects), [PathBuf::from("c.gguf")]);
+    on_action(&mut state, Action::SetKeepWarm(Some(0)), now(7.0));
+    let (effects, _) = tick(&mut state, now(8.0));
+    assert_eq!(frees(&effects), [PathBuf::from("b.gguf")], "never the one that answers");
+}
+
+/// What the engine is said to give back when everything is unloaded.
+fn freed(state: &mut AppState) -> u64 {
+    let effects = on_action(state, Action::OpenModel("b.gguf".into()), now(5.0));
+    let freed = effects.iter().find_map(|effect| if let Effect::Inspect { freed, .. } = effect { Some(*freed) } else { None });
+    freed.expect("it is looked at")
+}
+
+#[test]
+fn mapped_weights_are_not_freed_twice() {
+    let mut state = ready();
+    let memory = MemoryUse { weights: 800, kv: 100, compute: 10 };
+    state.resident[0].memory = memory;
+    assert_eq!(freed(&mut state), 110, "before the first sample: what is certainly the engine's own");
+    let sample = |anonymous| Sample { engine: Some(MemorySample { rss: 2000, anonymous, file: 0 }), ..Sample::default() };
+    on_event(&mut state, Event::Sample { sample: sample(150) }, now(4.0));
+    assert_eq!(freed(&mut state), 150, "pages of the file count as available already");
+    on_event(&mut state, Event::Sample { sample: sample(5000) }, now(4.0));
+    assert_eq!(freed(&mut state), 910, "no more than the models take");
+    // what is locked in memory is not available until it is let go
+    state.resident[0].design.mlock = true;
+    on_event(&mut state, Event::Sample { sample: sample(50) }, now(4.0));
+    assert_eq!(freed(&mut state), 850);
+}
