@@ -5,8 +5,8 @@ use std::io::Cursor;
 use inferscope::protocol::{
     BenchPlan, BenchRow, BenchTest, CacheType, Command, Design, Dropped, Effective, EngineError, EngineFacts, ErrorKind, Event,
     FlashAttention, GenerateRequest, GenerateStats, JobId, LoadReport, LoadRequest, LogLevel, MemorySample, MemoryUse, Message, ModelInfo,
-    Overflow, Prompt, QuantizeRequest, Rendered, Resident, Role, Sample, Sampler, SamplerOverrides, SamplingDefaults, Setting, Stage,
-    StopReason, TokenBatch, wire,
+    Overflow, Prompt, QualityBatch, QualityLayout, QualityPlan, QualityText, QuantizeRequest, Rendered, Resident, Role, Sample, Sampler,
+    SamplerOverrides, SamplingDefaults, Setting, Stage, StopReason, TOP, TokenBatch, TokenScore, wire,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -74,6 +74,15 @@ fn every_command_comes_back_as_it_went() {
     };
     let plan =
         BenchPlan { design: design(), tests: vec![BenchTest { n_prompt: 512, n_gen: 0, n_depth: 8 }], repetitions: 5, no_warmup: true };
+    let quality = QualityPlan {
+        reference: design(),
+        candidates: vec![design()],
+        text: QualityText::Chat(messages.clone()),
+        n_ctx: 512,
+        max_chunks: 3,
+        tight: Some(0.05),
+        one_at_a_time: true,
+    };
     round_trip(&[
         Command::Load { job, request: LoadRequest { design: design(), keep_warm_bytes: u64::MAX } },
         Command::Unload { job, model: None },
@@ -92,6 +101,7 @@ fn every_command_comes_back_as_it_went() {
         Command::Render { job, prompt: Prompt::Chat { messages } },
         Command::Quantize { job, request: quantize },
         Command::Bench { job, plan },
+        Command::Quality { job, plan: Box::new(quality) },
         Command::Estimate { job, design: design() },
         Command::Probe { job, threads: 2 },
         Command::Cancel { job },
@@ -137,6 +147,17 @@ fn every_event_comes_back_as_it_went() {
         tokens: vec![-1, i32::MAX],
         kv_used: 6,
     };
+    let score = TokenScore {
+        nll_ref: 1.5,
+        nll_cand: 0.1,
+        kld: 0.25,
+        delta_p: -0.5,
+        same_top: true,
+        rank_ref: 1,
+        rank_cand: 49_152,
+        top_ref: [(7, 0.125); TOP],
+        top_cand: [(u32::MAX, 1.0); TOP],
+    };
     let row = BenchRow {
         test: BenchTest { n_prompt: 1, n_gen: 2, n_depth: 3 },
         samples_ns: vec![u64::MAX],
@@ -157,6 +178,8 @@ fn every_event_comes_back_as_it_went() {
         Event::Rendered { job, rendered: Rendered { text: "<|im_start|>".into(), n_tokens: 1, system_tokens: 0, last_tokens: 1 } },
         Event::Quantized { job, path: "/a".into(), size: 1, bpw: 4.5, seconds: 0.5, fallbacks: 2 },
         Event::BenchRow { job, row: Box::new(row) },
+        Event::QualityLayout { job, layout: Box::new(QualityLayout { text: "a b".into(), ends: vec![1, 3], ..QualityLayout::default() }) },
+        Event::QualityScores { job, batch: QualityBatch { candidate: 1, first: 257, scores: vec![score], names: vec![(3, " b".into())] } },
         Event::Estimated { job, memory },
         Event::Probed { job, bandwidth_gb_s: 18.5, threads: 2 },
         Event::Done { job },

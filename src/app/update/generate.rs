@@ -2,7 +2,7 @@
 
 use super::{Action, AppState, Effect, Now, chat, meter, reply};
 use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
-use crate::protocol::{Command, EngineError, GenerateRequest, Overflow, Prompt, Role};
+use crate::protocol::{Command, EngineError, GenerateRequest, JobId, Overflow, Prompt, Role};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
 /// Sends the draft: a question in a chat, the text to go on with in a notebook.
@@ -128,7 +128,8 @@ fn reply_to(state: &mut AppState, chat: ChatId, question: MessageId, now: Now, e
     begin(state, chat, reply, String::new(), Some(question), asked, now, effects);
 }
 
-/// Saves the question and an empty reply; the engine is asked once they are on disk (`on_saved`).
+/// Saves the question and an empty reply; the engine is asked once they are on disk (`on_saved`). A reply that is gone on with is
+/// asked for at once.
 fn begin(
     state: &mut AppState,
     chat_id: ChatId,
@@ -143,6 +144,7 @@ fn begin(
     let quant = state.active_quant().unwrap_or_default().to_owned();
     let mut ops = Vec::new();
     let Some(prompt) = prompt(state, last) else { return };
+    let asked_now = text.is_empty();
     if let Some(chat) = state.chats.get_mut(chat_id) {
         chat.leaf = Some(message);
         chat.updated_ms = now.unix_ms;
@@ -156,7 +158,12 @@ fn begin(
     state.internal.last_request = Some((message, prompt));
     clear_the_way(state, effects);
     let job = state.job();
-    state.activity = Activity::Generating(Generating::new(job, chat_id, message, text, now.secs, Some(seq)));
+    // what a continued reply answers and what it says so far is on disk, or on its way there ahead of what is to come
+    let waits = asked_now.then_some(seq);
+    state.activity = Activity::Generating(Generating::new(job, chat_id, message, text, now.secs, waits));
+    if waits.is_none() {
+        ask(state, job, message, effects);
+    }
 }
 
 /// Ends what the engine does for nobody in particular: something is waited for now.
@@ -193,7 +200,6 @@ pub(super) fn stop_rereading(state: &mut AppState, effects: &mut Vec<Effect>) {
 
 /// The question is safe: ask the engine.
 pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut Vec<Effect>) {
-    let overflow = state.settings.overflow;
     let Activity::Generating(generating) = &mut state.activity else { return };
     if generating.waiting_for_save != Some(seq) {
         return;
@@ -204,8 +210,12 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut V
         // the engine has never heard of this reply, so nobody else would end it
         return reply::on_failed(state, job, EngineError::cancelled(), now, effects);
     }
+    ask(state, job, message, effects);
+}
+
+fn ask(state: &AppState, job: JobId, message: MessageId, effects: &mut Vec<Effect>) {
     effects.push(Effect::BeginReply(job, message));
-    if let Some(request) = request(state, message, overflow) {
+    if let Some(request) = request(state, message, state.settings.overflow) {
         effects.push(Effect::Send(Command::Generate { job, request }));
     }
 }

@@ -1,0 +1,106 @@
+//! Quality on the real model, through the real binary: what is the same measures as the same, what is smaller measures as worse, and what
+//! cannot be compared says why.
+#![cfg(feature = "llama")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
+use support::gguf::{Tiny, tiny_llama};
+
+/// The starter model; its absence is a failure where `INFERSCOPE_REQUIRE_MODEL` is set, and said otherwise.
+fn model() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    let path = std::env::var_os("INFERSCOPE_TEST_MODEL").map_or(default, PathBuf::from);
+    if path.is_file() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("INFERSCOPE_REQUIRE_MODEL").is_none(), "the starter model is missing: {}", path.display());
+    eprintln!("SKIPPED: no model at {}; scripts/test.sh fetches it", path.display());
+    None
+}
+
+fn run(dir: &Path, args: &[&str]) -> (i32, Value) {
+    let output = Process::new(cargo_bin!("inferscope")).args(args).arg("--json").env("INFERSCOPE_HOME", dir).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let status = output.status.code().expect("no signal");
+    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}")))
+}
+
+/// Some pages of plain English with numbers, names and a list: enough for three chunks of 256.
+fn text(dir: &Path) -> String {
+    let page = "The keeper of the lighthouse at Pendeen counted the ships each evening and wrote their names into a blue book. \
+                On the ninth of March 1907 he counted fourteen, among them the Ardent, the Morning Star and a schooner without a name.\n\n\
+                To measure a machine fairly: 1. let it warm up; 2. take turns; 3. say how far the results scatter. \
+                Whoever measures once has measured nothing, because noise and truth look alike until they are repeated.\n\n";
+    let path = dir.join("text.txt");
+    std::fs::write(&path, page.repeat(8)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_rung_costs_nothing_against_itself_and_something_against_a_better_one() {
+    let Some(model) = model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (model, text) = (model.to_str().unwrap(), text(dir.path()));
+    let q2 = dir.path().join("q2.gguf");
+    let (status, made) = run(dir.path(), &["quantize", model, "--to", "Q2_K", "--out", q2.to_str().unwrap()]);
+    assert_eq!(status, 0, "{made}");
+
+    let base = ["--reference", model, "--text", &text, "--chunk", "256", "--chunks", "3", "-t", "2"];
+    let (status, both) = run(dir.path(), &[&["quality", model, q2.to_str().unwrap()][..], &base].concat());
+    assert_eq!(status, 0, "{both}");
+    let (same, worse) = (&both["candidates"][0], &both["candidates"][1]);
+    assert_eq!(same["tokens"], 3 * 127);
+    assert!(same["kld"]["mean"].as_f64().unwrap() < 1e-6 && same["same_top_percent"].as_f64() == Some(100.0), "{same}");
+    assert_eq!(same["ppl"], same["ppl_reference"]);
+    let kld = worse["kld"]["mean"].as_f64().unwrap();
+    assert!(kld > 0.05 && worse["same_top_percent"].as_f64().unwrap() < 95.0, "{worse}");
+    assert!(worse["kld"]["ci95"][0].as_f64().unwrap() < kld && kld < worse["kld"]["ci95"][1].as_f64().unwrap());
+
+    // without both in memory: exact but for the divergence, which is estimated
+    let alone = [&["quality", q2.to_str().unwrap(), "--one-at-a-time"][..], &base].concat();
+    let (status, alone) = run(dir.path(), &alone);
+    assert_eq!((status, alone["side_by_side"].as_bool()), (0, Some(false)), "{alone}");
+    let off = alone["kld"]["mean"].as_f64().unwrap() / kld - 1.0;
+    assert!(off.abs() < 0.02, "{off}");
+    for exact in ["same_top_percent", "tokens"] {
+        assert_eq!(alone[exact], worse[exact], "{exact}");
+    }
+
+    // a coarser cache of the same file is a candidate like any other
+    let cache = [&["quality", model, "-ctk", "q4_0", "-ctv", "q4_0", "-fa", "on", "--limit-kld", "1e-9"][..], &base].concat();
+    let (status, cache) = run(dir.path(), &cache);
+    assert_eq!(status, 1, "over the limit: {cache}");
+    assert!(cache["kld"]["mean"].as_f64().unwrap() > 1e-6, "{cache}");
+}
+
+#[test]
+fn what_cannot_be_compared_says_why() {
+    let Some(model) = model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (model, text) = (model.to_str().unwrap(), text(dir.path()));
+    let file = |name: &str, content: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let tiny = dir.path().join("tiny.gguf");
+    tiny_llama(&tiny, &Tiny::default());
+    let tiny = tiny.to_str().unwrap();
+    let refused = |args: &[&str], word: &str| {
+        let (status, document) = run(dir.path(), &[&["quality", model, "--reference"][..], args].concat());
+        let message = document["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(status == 2 && message.contains(word), "{args:?}: {document}");
+    };
+    refused(&[model, "--text", &file("empty", b"\n\n")], "empty");
+    refused(&[model, "--text", &file("short", b"Only a few words.")], "one chunk");
+    refused(&[model, "--text", &file("binary", b"\0\x01ELF")], "NUL");
+    refused(&[model, "--text", &file("latin", b"caf\xe9 ")], "UTF-8");
+    refused(&[model, "--text", "/no/such/file"], "cannot be read");
+    refused(&[tiny, "--text", &text], "vocabular");
+}
