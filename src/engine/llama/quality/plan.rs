@@ -93,7 +93,8 @@ impl Text {
                 .hint("Choose a chat in which the model has answered"));
         };
         let (first, last) = (targets.first().map_or(0, |first| first.start), end);
-        Ok(Self { passages: vec![0..end], targets: vec![first..last], bos: None, n_ctx: end, tokens })
+        let one = |range: Range<usize>| std::iter::once(range).collect();
+        Ok(Self { passages: one(0..end), targets: one(first..last), bos: None, n_ctx: end, tokens })
     }
 
     /// The text as the readers see it.
