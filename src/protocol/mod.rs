@@ -11,6 +11,7 @@ mod event;
 mod model;
 mod quality;
 mod quant;
+mod run;
 mod sample;
 pub mod wire;
 
@@ -26,4 +27,5 @@ pub use event::{
 pub use model::{ModelInfo, SamplingDefaults};
 pub use quality::{QualityBatch, QualityLayout, QualityPlan, QualityText, TOP, TokenScore};
 pub use quant::{FILE_TYPES, FileType};
+pub use run::{Environment, Metric, Run, RunId, RunTrust, Workload};
 pub use sample::{MemorySample, Sample};

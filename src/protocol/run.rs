@@ -1,0 +1,263 @@
+//! A run: one measured execution, kept for ever. Design, workload, environment, raw samples and what follows from them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BenchTest, Design, EngineError};
+
+/// Names a run that is kept; ever rising.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+/// What was fed in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Workload {
+    /// Synthetic tokens, llama-bench's way
+    Bench {
+        /// the cell
+        test: BenchTest,
+    },
+    /// A text that a reference and the design both read
+    Quality {
+        /// name of the text (a file's name, a chat's title)
+        text: String,
+        /// fingerprint of the text
+        text_hash: String,
+        /// tokens of a chunk
+        n_ctx: u32,
+        /// what is taken for right
+        reference: Box<Design>,
+    },
+    /// One prompt, answered
+    Prompt {
+        /// the prompt, exactly
+        prompt: String,
+        /// what came
+        reply: String,
+    },
+}
+
+/// What it ran on. An empty text or a zero is "not known".
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Environment {
+    /// The processor's name
+    pub cpu: String,
+    /// Physical cores
+    pub cores: u32,
+    /// Logical processors
+    pub processors: u32,
+    /// Bytes of memory
+    pub memory: u64,
+    /// Name and version of the operating system
+    pub os: String,
+    /// The processor's frequency governor (`performance`, `powersave`)
+    pub governor: String,
+    /// Name of the engine (`llama.cpp`)
+    pub engine: String,
+    /// Its revision
+    pub engine_commit: String,
+    /// Its build (`b11434`)
+    pub engine_build: String,
+    /// CPU features in use
+    pub cpu_features: Vec<String>,
+    /// Version of this program
+    pub app: String,
+    /// Name of the model
+    pub model: String,
+    /// `Q4_K_M`
+    pub quant: String,
+    /// Bytes on disk, all shards together
+    pub model_size: u64,
+    /// Fingerprint of the model file
+    pub model_hash: String,
+    /// Share of all processors that others used while it ran, 0..1, where it was sampled
+    pub background_load: Option<f64>,
+    /// Memory read bandwidth, 10^9 bytes per second, where it was measured
+    pub bandwidth_gb_s: Option<f64>,
+}
+
+/// A figure that designs are chosen by. Which way is better: [`Metric::higher_is_better`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Tokens generated per second (tg)
+    DecodeTps,
+    /// Prompt tokens read per second (pp)
+    PrefillTps,
+    /// Prompt and generated tokens together per second (pg)
+    BothTps,
+    /// Time to first token, milliseconds
+    TtftMs,
+    /// 95th percentile of the gaps between tokens, milliseconds
+    ItlP95Ms,
+    /// Largest resident memory of the engine, or weights, cache and compute together where that cannot be told apart; bytes
+    PeakMemory,
+    /// Bytes on disk
+    FileSize,
+    /// Mean KL divergence from the reference, nats a token
+    Kld,
+    /// Perplexity
+    Perplexity,
+    /// Tokens whose most probable continuation is the reference's, 0..1
+    SameTop,
+    /// Energy a generated token, joules
+    EnergyPerToken,
+}
+
+impl Metric {
+    /// Every figure, in the order of a table.
+    pub const ALL: [Self; 11] = [
+        Self::DecodeTps,
+        Self::PrefillTps,
+        Self::BothTps,
+        Self::TtftMs,
+        Self::ItlP95Ms,
+        Self::PeakMemory,
+        Self::FileSize,
+        Self::Kld,
+        Self::Perplexity,
+        Self::SameTop,
+        Self::EnergyPerToken,
+    ];
+
+    /// Its name in files and on the command line (`ttft_ms`).
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::DecodeTps => "decode_tps",
+            Self::PrefillTps => "prefill_tps",
+            Self::BothTps => "both_tps",
+            Self::TtftMs => "ttft_ms",
+            Self::ItlP95Ms => "itl_p95_ms",
+            Self::PeakMemory => "peak_memory",
+            Self::FileSize => "file_size",
+            Self::Kld => "kld",
+            Self::Perplexity => "perplexity",
+            Self::SameTop => "same_top",
+            Self::EnergyPerToken => "energy_per_token",
+        }
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DecodeTps => "Decode",
+            Self::PrefillTps => "Prefill",
+            Self::BothTps => "Prefill and decode",
+            Self::TtftMs => "TTFT",
+            Self::ItlP95Ms => "ITL p95",
+            Self::PeakMemory => "Peak memory",
+            Self::FileSize => "File size",
+            Self::Kld => "Mean KLD",
+            Self::Perplexity => "Perplexity",
+            Self::SameTop => "Same top token",
+            Self::EnergyPerToken => "Energy",
+        }
+    }
+
+    /// Looks a key up.
+    pub fn by_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.key() == key)
+    }
+
+    /// Whether more of it is better.
+    pub fn higher_is_better(self) -> bool {
+        matches!(self, Self::DecodeTps | Self::PrefillTps | Self::BothTps | Self::SameTop)
+    }
+}
+
+/// Whether a run can carry a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunTrust {
+    /// Enough repetitions that agree, on a machine that did little else
+    Trusted,
+    /// Repetitions scatter or drift, or something else was running
+    Noisy,
+    /// Too few repetitions: nothing can be said
+    #[default]
+    TooFew,
+}
+
+/// A run as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its name in the store; 0 until it is kept
+    #[serde(default)]
+    pub id: RunId,
+    /// What the user calls it; empty = named by its design and workload
+    #[serde(default)]
+    pub title: String,
+    /// What the user files it under
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The sweep, comparison or ladder it belongs to, by a name of its own; empty for a run by itself
+    #[serde(default)]
+    pub group: String,
+    /// When it began, Unix time, milliseconds
+    pub started_ms: i64,
+    /// How long it took, seconds
+    #[serde(default)]
+    pub seconds: f64,
+    /// What was measured
+    pub design: Design,
+    /// What was fed in
+    pub workload: Workload,
+    /// What it ran on
+    #[serde(default)]
+    pub environment: Environment,
+    /// Raw samples by figure, in the order they were measured; a figure that is not a sample of anything has one value. The summary of a
+    /// figure is the median of its samples
+    #[serde(default)]
+    pub samples: BTreeMap<Metric, Vec<f64>>,
+    /// Whether it can carry a decision
+    #[serde(default)]
+    pub trust: RunTrust,
+    /// Why not, as sentences
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// Set when it failed: a design that does not fit, an engine that died. What was measured until then stands
+    #[serde(default)]
+    pub failure: Option<EngineError>,
+    /// What a newer version keeps with it, and what only one kind of run has (quality: its whole summary)
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_and_is_the_one_that_is_written() {
+        for metric in Metric::ALL {
+            assert_eq!(Metric::by_key(metric.key()), Some(metric));
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.key());
+        }
+    }
+
+    #[test]
+    fn a_run_comes_back_as_it_was_and_keeps_what_it_does_not_know() {
+        let run = Run {
+            id: RunId(7),
+            title: String::new(),
+            tags: vec!["laptop".into()],
+            group: "sweep".into(),
+            started_ms: 1,
+            seconds: 2.5,
+            design: Design::for_model("m.gguf"),
+            workload: Workload::Bench { test: BenchTest { n_prompt: 512, n_gen: 0, n_depth: 0 } },
+            environment: Environment::default(),
+            samples: BTreeMap::from([(Metric::PrefillTps, vec![100.0, 101.5])]),
+            trust: RunTrust::Trusted,
+            reasons: Vec::new(),
+            failure: None,
+            extra: BTreeMap::from([("newer".into(), serde_json::json!({"a": 1}))]),
+        };
+        let text = serde_json::to_string(&run).unwrap();
+        assert_eq!(serde_json::from_str::<Run>(&text).unwrap(), run);
+    }
+}
