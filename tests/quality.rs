@@ -32,13 +32,10 @@ fn run(dir: &Path, args: &[&str]) -> (i32, Value) {
 }
 
 /// Some pages of plain English with numbers, names and a list: enough for three chunks of 256.
-fn text(dir: &Path) -> String {
-    let page = "The keeper of the lighthouse at Pendeen counted the ships each evening and wrote their names into a blue book. \
-                On the ninth of March 1907 he counted fourteen, among them the Ardent, the Morning Star and a schooner without a name.\n\n\
-                To measure a machine fairly: 1. let it warm up; 2. take turns; 3. say how far the results scatter. \
-                Whoever measures once has measured nothing, because noise and truth look alike until they are repeated.\n\n";
+fn text(dir: &std::path::Path) -> String {
+    // prose that does not repeat itself: what was said once already is easy to foretell, for a bad rung too
     let path = dir.join("text.txt");
-    std::fs::write(&path, page.repeat(8)).unwrap();
+    std::fs::write(&path, include_str!("../ARCHITECTURE.md")).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
