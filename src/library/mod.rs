@@ -18,5 +18,5 @@ pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, es
 pub use family::{Family, Rung, RungState, lookup, suggest_target};
 pub use gguf::{Fault, GgufError, Header, read_header, read_model};
 pub use machine::MachineMemory;
-pub use places::default_dirs;
+pub use places::search_dirs;
 pub use scan::{Scan, ScanCache, Skipped, scan};
