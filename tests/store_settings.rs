@@ -157,7 +157,11 @@ proptest! {
     ]) {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         fs::write(dir.path().join("settings.toml"), &bytes).unwrap();
+        let peeked = SettingsFile::peek(dir.path());
+        prop_assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a look leaves everything as it is");
+        prop_assert_eq!(fs::read(dir.path().join("settings.toml")).unwrap(), bytes.clone());
         let (mut file, settings, notices) = SettingsFile::load(dir.path());
+        prop_assert_eq!(format!("{peeked:?}"), format!("{settings:?}"));
         prop_assert!(settings.zoom >= 0.5 && settings.zoom <= 4.0);
         for notice in notices.iter().filter(|n| matches!(n.kind, NoticeKind::Damaged | NoticeKind::NotUnderstood)) {
             prop_assert_eq!(fs::read(notice.path.as_ref().unwrap()).unwrap(), bytes.clone());

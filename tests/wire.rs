@@ -172,7 +172,8 @@ fn every_event_comes_back_as_it_went() {
     let mut events = vec![
         Event::Hello { version: wire::VERSION, pid: 1, facts: EngineFacts::default() },
         Event::Loaded { job, report: Box::new(report) },
-        Event::Unloaded { job, resident },
+        Event::Unloaded { job, resident: resident.clone() },
+        Event::Residents { job, resident },
         Event::Started { job, prompt_tokens: 1, cached_tokens: 0, dropped: None },
         Event::Tokens { job, batch: TokenBatch { text: "\u{fffd}\n".into(), n: 1, total: 2, first: 0.5, last: 0.25, kv_used: 4 } },
         Event::Rendered { job, rendered: Rendered { text: "<|im_start|>".into(), n_tokens: 1, system_tokens: 0, last_tokens: 1 } },
@@ -239,6 +240,8 @@ fn what_is_too_long_is_not_written() {
     let event = Event::Log { level: LogLevel::Info, line: "x".repeat(wire::MAX_FRAME) };
     assert!(wire::write(&mut out, &event).is_err());
     assert!(out.is_empty(), "half a frame would be worse than none");
+    let error = wire::encode(&event).unwrap_err();
+    assert!(error.message.contains("64 MiB") && !error.hint.is_empty(), "{error:?}");
 }
 
 proptest! {

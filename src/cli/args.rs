@@ -346,6 +346,37 @@ mod tests {
         Cli::try_parse_from(super::super::short::expand(line.split(' ').map(Into::into)))
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_words_are_a_command_or_a_usage_error(
+            words in proptest::collection::vec(
+                "(bench|run|quantize|estimate|quality|models|--to|--json|-p|-n|-ub|-pg|-ctk|-fa|-c|--prune-layers|--temp|--seed|--|m|q8_0|Q4_K_M|x=|[0-9,*+-]{1,12}|\\PC{0,6})",
+                0..9,
+            )
+        ) {
+            let line = ["inferscope".to_owned()].into_iter().chain(words).map(Into::into);
+            drop(Cli::try_parse_from(super::super::short::expand(line)));
+        }
+
+        #[test]
+        fn any_size_or_level_is_read_or_named(text in "([0-9]{1,11}|[+*,-]|[A-Za-z_]{1,4}|\\PC){0,8}") {
+            for list in [counts(&text).map(|list| list.0), layers(&text).map(|list| list.0)] {
+                match list {
+                    Ok(list) => proptest::prop_assert!(list.len() <= 10_001),
+                    Err(why) => proptest::prop_assert!(!why.is_empty()),
+                }
+            }
+            if let Ok(level) = file_type(&text) {
+                proptest::prop_assert!(level.name.eq_ignore_ascii_case(&text));
+            }
+            if let Ok((prompt, generated)) = plan::parse_pair(&text) {
+                proptest::prop_assert_eq!(text.split(',').map(|n| n.trim().parse::<u32>().unwrap()).collect::<Vec<_>>(), [prompt, generated]);
+            }
+        }
+    }
+
     #[test]
     fn is_consistent() {
         Cli::command().debug_assert();

@@ -22,5 +22,5 @@ pub use family::{Family, Rung, RungState, lookup, suggest_target};
 pub use fingerprint::{fingerprint, sha256};
 pub use gguf::{Fault, GgufError, Header, read_header, read_model};
 pub use machine::MachineMemory;
-pub use places::default_dirs;
+pub use places::search_dirs;
 pub use scan::{Scan, ScanCache, Skipped, scan};

@@ -77,7 +77,7 @@ pub fn judge(samples: &[f64]) -> Judgement {
 /// What llama-bench does not report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ours {
-    /// Largest resident set of the engine process so far, bytes
+    /// Largest resident set of the engine process while the cell was measured, bytes
     pub peak_rss: u64,
     /// Part of the bandwidth bound reached: for cells that only generate, where the bandwidth was measured
     pub roofline_fraction: Option<f64>,
@@ -181,8 +181,9 @@ impl BenchReport {
             model_type: row.model_type.clone(),
             model_size: row.model_size,
             model_n_params: row.info.n_params,
-            n_batch: row.effective.n_batch,
-            n_ubatch: row.effective.n_ubatch,
+            // as asked for, as llama-bench has it: the context of a small cell allows less
+            n_batch: if design.n_batch == 0 { row.effective.n_batch } else { design.n_batch },
+            n_ubatch: if design.n_ubatch == 0 { row.effective.n_ubatch } else { design.n_ubatch },
             n_threads: row.effective.threads,
             cpu_mask: "0x0",
             cpu_strict: false,

@@ -261,7 +261,7 @@ pub struct BenchRow {
     pub effective: Effective,
     /// What it took
     pub memory: MemoryUse,
-    /// Largest resident set of the process so far, bytes
+    /// Largest resident set of the process while the cell was measured, bytes (so far, where the system cannot forget an earlier one)
     pub peak_rss: u64,
     /// UTC, ISO 8601
     pub test_time: String,
@@ -315,6 +315,13 @@ pub enum Event {
     },
     /// A model is gone
     Unloaded {
+        /// which
+        job: JobId,
+        /// what is still there
+        resident: Vec<Resident>,
+    },
+    /// A load is about to fail: what is in memory now. A load that made room first may have cost models that were there
+    Residents {
         /// which
         job: JobId,
         /// what is still there
@@ -446,7 +453,7 @@ impl Event {
     pub fn job(&self) -> Option<JobId> {
         match self {
             Self::Progress { job, .. } | Self::Started { job, .. } | Self::Tokens { job, .. } | Self::BenchRow { job, .. } => Some(*job),
-            Self::QualityLayout { job, .. } | Self::QualityScores { job, .. } => Some(*job),
+            Self::QualityLayout { job, .. } | Self::QualityScores { job, .. } | Self::Residents { job, .. } => Some(*job),
             _ => self.ends(),
         }
     }

@@ -13,6 +13,7 @@ mod quality;
 mod quant;
 mod run;
 mod sample;
+mod sampling;
 pub mod wire;
 
 pub use command::{

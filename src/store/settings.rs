@@ -182,6 +182,11 @@ impl Settings {
         self.keep_warm_bytes.unwrap_or((available / 2).min(KEEP_WARM_CAP))
     }
 
+    /// Where models that are made or fetched go.
+    pub fn models_dir(&self, dirs: &super::Dirs) -> PathBuf {
+        self.models_dir.clone().unwrap_or_else(|| dirs.models())
+    }
+
     /// The design used last with a model, or its default one.
     pub fn design_for(&self, model: &Path) -> Design {
         self.designs.get(model.to_string_lossy().as_ref()).cloned().unwrap_or_else(|| Design::for_model(model))

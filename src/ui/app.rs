@@ -88,6 +88,9 @@ impl App {
                 (Effect::Copy(text), Some(ctx)) => ctx.copy_text(text),
                 (Effect::Quit, Some(ctx)) => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
                 (effect, _) => {
+                    if let (Some(driver), Effect::Send(command)) = (&mut self.driver, &effect) {
+                        driver.on_command(command);
+                    }
                     if let Some(runtime) = &mut self.runtime {
                         runtime.run(effect);
                     }

@@ -36,12 +36,16 @@ impl Wake {
 
     /// As soon as possible.
     fn now(&self) {
-        super::app::repaint_once(&self.ctx);
+        if !self.pacing.is_held() {
+            super::app::repaint_once(&self.ctx);
+        }
     }
 
     /// With the next frame that is due while something streams.
     fn soon(&self) {
-        self.ctx.request_repaint_after(self.pacing.interval());
+        if !self.pacing.is_held() {
+            self.ctx.request_repaint_after(self.pacing.interval());
+        }
     }
 }
 
@@ -247,7 +251,8 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
                     let is_first = last_text_job.replace(*job) != Some(*job);
                     if is_first { Urgency::Now } else { Urgency::Soon }
                 }
-                Event::Progress { .. } => Urgency::Soon,
+                // a reply's first words follow soon: a frame now would only keep the cores from reading the prompt
+                Event::Progress { .. } | Event::Started { .. } => Urgency::Soon,
                 Event::Log { .. } => Urgency::None,
                 Event::Sample { sample } => {
                     let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
@@ -284,8 +289,7 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
         for chore in work {
             let answer = match chore {
                 Chore::Scan(folders) => {
-                    let mut dirs = library::default_dirs(&models_dir);
-                    dirs.extend(folders);
+                    let dirs = library::search_dirs(&models_dir, &folders);
                     Answer::Scanned(Box::new(library::scan(&dirs, &mut cache)))
                 }
                 Chore::Inspect(design, freed) => {
@@ -311,9 +315,8 @@ fn inspect(design: &Design, freed: u64, models_dir: &Path, cache: &mut ScanCache
     let nearest = if estimate.fits {
         None
     } else {
-        let mut dirs = library::default_dirs(models_dir);
-        dirs.extend(design.model.parent().map(Into::into));
-        let scan = library::scan(&dirs, cache);
+        let beside: Vec<PathBuf> = design.model.parent().map(Into::into).into_iter().collect();
+        let scan = library::scan(&library::search_dirs(models_dir, &beside), cache);
         library::nearest_fit(scan.family_of(&design.model), design, &machine, freed).into_iter().next()
     };
     let weights_read = library::bytes_read_per_token(&header, 0, design);

@@ -180,9 +180,14 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
     match &mut state.activity {
         Activity::Generating(generating) => {
-            generating.then_load = None;
             generating.stopping.get_or_insert(now.secs);
             effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+            // what the engine knows of already is waited for: it may have begun
+            generating.then_load = generating.then_load.take().filter(|wanted| wanted.asked.is_some());
+            if let Some(wanted) = &mut generating.then_load {
+                wanted.stopped = true;
+                effects.extend(wanted.asked.map(|job| Effect::Send(Command::Cancel { job })));
+            }
         }
         Activity::Loading(loading) => {
             loading.stopping = true;

@@ -122,7 +122,8 @@ pub(super) fn keep_to_budget(state: &mut AppState, effects: &mut Vec<Effect>) {
 
 pub(super) fn on_unloaded(state: &mut AppState, resident: Vec<Resident>) {
     state.resident = resident;
-    if !state.resident.iter().any(|resident| resident.active) {
+    let answers = |design: &Design| state.resident.iter().any(|resident| resident.active && !resident.design.needs_reload(design));
+    if !state.loaded.as_ref().is_some_and(|report| answers(&report.design)) {
         state.loaded = None;
         state.pending_switch = None;
         state.telemetry.memory = None;

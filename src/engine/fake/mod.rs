@@ -77,6 +77,20 @@ impl FakeBackend {
         }
     }
 
+    fn pretend_to_load(&self, path: &str, job: &Job) -> Result<(), EngineError> {
+        for step in 0..=50u32 {
+            if step == 25 {
+                self.maybe(Point::Load, path, Some(job))?;
+            }
+            job.check()?;
+            job.progress(Stage::Load, u64::from(step * 20), 1000);
+            if step < 50 {
+                wait(self.script.load_seconds / 50.0, || job.is_cancelled());
+            }
+        }
+        Ok(())
+    }
+
     fn n_ctx(&self) -> Result<u32, EngineError> {
         Ok(model::effective(&self.script, self.active()?).n_ctx)
     }
@@ -258,15 +272,9 @@ impl Backend for FakeBackend {
             self.resident.remove(at);
         } else {
             let path = design.model.to_string_lossy().into_owned();
-            for step in 0..=50u32 {
-                if step == 25 {
-                    self.maybe(Point::Load, &path, Some(job))?;
-                }
-                job.check()?;
-                job.progress(Stage::Load, u64::from(step * 20), 1000);
-                if step < 50 {
-                    wait(self.script.load_seconds / 50.0, || job.is_cancelled());
-                }
+            if let Err(error) = self.pretend_to_load(&path, job) {
+                job.emit(Event::Residents { job: job.id(), resident: self.resident.clone() });
+                return Err(error);
             }
         }
         self.make_room(request.keep_warm_bytes);

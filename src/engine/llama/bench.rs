@@ -8,7 +8,7 @@ use super::context::{Ctx, CtxParams, DecodeError};
 use super::logs::{Capture, Sink};
 use super::model::Model;
 use super::template::timestamp;
-use super::{load, memory, tokens};
+use super::{effective, load, memory, tokens};
 use crate::engine::backend::Job;
 use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Event, MemoryUse, Stage};
 
@@ -58,10 +58,12 @@ fn cell(
     // llama-bench keeps sliding-window layers small, so this does too.
     let want = CtxParams { n_ctx, swa_full: false, ..open };
     let mark = capture.mark();
+    // of this cell: the one before may have had a larger context
+    memory::forget_peak_rss();
     let ctx = load::make_ctx(model, &want, capture)?;
     let lines = capture.since(mark);
     let used = MemoryUse { weights: model.weights, ..memory::from_lines(&lines) };
-    let effective = load::effective(&Design { n_ctx, ..plan.design.clone() }, &ctx, &model.loading, &lines);
+    let effective = effective::effective(&Design { n_ctx, ..plan.design.clone() }, &ctx, &model.loading, &lines);
     let mut runner = Runner::new(ctx, &want);
     runner.ctx.cancel_with(Some(job.cancel_flag()));
     let test_time = timestamp();

@@ -64,6 +64,12 @@ impl Pace {
     }
 }
 
+/// CPU seconds that this process has used so far, user and system, in steps of 10 ms; `None` where the system does not say.
+pub fn own_cpu_seconds() -> Option<f64> {
+    let seconds = Machine::new().read(None).window_cpu;
+    (seconds > 0.0).then_some(seconds)
+}
+
 /// Counters of one moment; rates come from two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Reading {
