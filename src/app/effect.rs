@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::Forecast;
 use crate::library::{Estimate, NearestFit, Scan};
-use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest};
-use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
+use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
+use crate::store::{ChatId, ChatMessage, MessageId, Op, RunHead, SavedDesign, Settings};
 
 /// Something the runtime carries out. None of these block: answers come back as [`Answer`]s or engine events.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,19 @@ pub enum Effect {
         /// the changes
         ops: Vec<Op>,
     },
+    /// Keep a run that is new; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
+    KeepRun {
+        /// names the save
+        seq: u64,
+        /// the run
+        run: Box<Run>,
+    },
+    /// Read the list of runs; answered by `Answer::Runs`, now and whenever another process adds to it
+    ReadRuns,
+    /// Read runs with everything; answered by `Answer::RunsRead`
+    ReadWholeRuns(Vec<RunId>),
+    /// Read the saved designs; answered by `Answer::Designs`, now and after every change
+    ReadDesigns,
     /// From now on the text of this job belongs to this message and is saved as it streams
     BeginReply(JobId, MessageId),
     /// Read a chat's messages; answered by `Answer::Messages`
@@ -92,6 +105,14 @@ pub enum Answer {
     Messages(ChatId, Vec<ChatMessage>),
     /// What was searched and found
     Found(String, Vec<ChatId>),
+    /// A new run is on the disk: the number of its save, and how a list shows it
+    RunKept(u64, Box<RunHead>),
+    /// All runs, the newest first
+    Runs(Vec<RunHead>),
+    /// Runs with everything
+    RunsRead(Vec<Run>),
+    /// The saved designs, by name
+    Designs(Vec<SavedDesign>),
     /// The model folders
     Scanned(Box<Scan>),
     /// A header and a prediction

@@ -7,6 +7,7 @@
 mod action;
 mod chats;
 mod effect;
+mod history;
 mod load;
 mod notices;
 mod state;
@@ -16,6 +17,7 @@ pub mod update;
 pub use action::Action;
 pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
+pub use history::History;
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use state::{

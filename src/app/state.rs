@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, Loading, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Notices, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -298,6 +298,8 @@ pub struct AppState {
     pub library: Library,
     /// Conversations
     pub chats: Chats,
+    /// What was measured, and saved designs
+    pub history: History,
     /// How full the context is
     pub meter: ContextMeter,
     /// The plots

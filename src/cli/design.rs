@@ -181,12 +181,7 @@ fn read(path: &Path, out: Output) -> Result<Design, CliError> {
         return Err(failed("invalid_design", "This is not a design: it is larger than a megabyte".into()));
     }
     let text = std::fs::read_to_string(path).map_err(|e| failed("file_missing", format!("The design cannot be read: {e}")))?;
-    let parsed = if text.trim_start().starts_with('{') {
-        serde_json::from_str::<Design>(&text).map_err(|e| e.to_string())
-    } else {
-        toml::from_str::<Design>(&text).map_err(|e| e.message().to_owned())
-    };
-    let mut design = parsed.map_err(|why| failed("invalid_design", format!("This is not a design: {why}")))?;
+    let mut design = Design::from_text(&text).map_err(|why| failed("invalid_design", format!("This is not a design: {why}")))?;
     if !design.extra.is_empty() {
         let names: Vec<&str> = design.extra.keys().map(String::as_str).collect();
         out.note(&format!("note: this version does not know these fields of the design and leaves them alone: {}", names.join(", ")));

@@ -136,6 +136,18 @@ pub struct BenchTest {
     pub n_depth: u32,
 }
 
+impl BenchTest {
+    /// Its name as llama-bench writes it: `pp512`, `tg128 @ d1024`, `pp512+tg128`.
+    pub fn name(&self) -> String {
+        let name = match (self.n_prompt, self.n_gen) {
+            (p, 0) if p > 0 => format!("pp{p}"),
+            (0, g) if g > 0 => format!("tg{g}"),
+            (p, g) => format!("pp{p}+tg{g}"),
+        };
+        if self.n_depth > 0 { format!("{name} @ d{}", self.n_depth) } else { name }
+    }
+}
+
 /// A benchmark of one design.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchPlan {

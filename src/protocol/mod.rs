@@ -19,7 +19,7 @@ pub mod wire;
 pub use command::{
     BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, reply_reserve,
 };
-pub use design::{CacheType, Design, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
+pub use design::{CacheType, Change, Design, DesignFormat, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
 pub use error::{EngineError, ErrorKind};
 pub use event::{
     BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemoryUse, Rendered, Resident,

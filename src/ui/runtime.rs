@@ -112,6 +112,10 @@ impl Runtime {
                 }
             }
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
+            Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
+            Effect::ReadRuns => self.writer.send(Request::Runs),
+            Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
+            Effect::ReadDesigns => self.writer.send(Request::Designs),
             Effect::BeginReply(job, message) => self.writer.send(Request::BeginReply { job, message }),
             Effect::ReadChat(id) => self.writer.send(Request::Open(id)),
             Effect::Search(text) => self.writer.send(Request::Search { text }),
@@ -222,6 +226,10 @@ fn answer_of(reply: Reply) -> Option<Answer> {
         Reply::Unsaved { seq, error } => Answer::Unsaved(seq, EngineError::new(ErrorKind::Disk, error.to_string())),
         Reply::Messages(chat, messages) => Answer::Messages(chat, messages),
         Reply::Found { text, chats } => Answer::Found(text, chats),
+        Reply::RunKept { seq, head } => Answer::RunKept(seq, head),
+        Reply::Runs(runs) => Answer::Runs(runs),
+        Reply::RunsRead(runs) => Answer::RunsRead(runs),
+        Reply::Designs(designs) => Answer::Designs(designs),
         Reply::Notice(notice) => Answer::Notice(Severity::Warn, notice.to_string()),
         Reply::Health(error) => Answer::Health(error.map(|error| EngineError::new(ErrorKind::Disk, error.to_string()))),
     })

@@ -4,6 +4,7 @@ mod answers;
 mod chat;
 mod engine;
 mod generate;
+mod history;
 mod load;
 mod making;
 mod meter;
@@ -112,6 +113,7 @@ pub fn on_answer(state: &mut AppState, answer: Answer, now: Now) -> Vec<Effect> 
 pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     models::rescan(state, &mut effects);
+    effects.push(Effect::ReadDesigns);
     chat::open_last(state, now, &mut effects);
     match model {
         Some(path) => models::open(state, path, now, &mut effects),
