@@ -119,6 +119,8 @@ pub struct Measure {
     pub unfinished: Vec<Unfinished>,
     pub(super) conductor: Option<Conductor>,
     pub(super) reload: Option<Design>,
+    /// Runs on their way to the disk: the number of the save, and the candidate
+    pub(super) keeping: Vec<(u64, usize)>,
 }
 
 impl Measure {

@@ -12,10 +12,10 @@ use super::error::{CliError, NO};
 use super::names;
 use super::output::Output;
 use super::session::Session;
-use crate::engine::examine::examine;
+use crate::engine::examine::Examiner;
 use crate::library::{self, MachineMemory, ScanCache};
 use crate::measure::sweep::{Candidate, End, Grid, RungFile, Sweep, SweepPlan, SweepQuality};
-use crate::protocol::{Design, Metric, QualityText};
+use crate::protocol::{Design, Metric, QualityText, RunId};
 use crate::store::sweeps;
 
 /// Bytes of text for each token of it that is read: no tokenizer needs more on average.
@@ -38,7 +38,14 @@ pub fn run(args: &SweepArgs, global: &Global, out: Output) -> Result<u8, CliErro
     }
     let sweep = drive::drive(&mut session, sweep, path.as_deref(), out)?;
     let is_over = matches!(sweep.ended(), Some(End::Complete | End::NothingLeft));
-    let result = sweep.result();
+    let sweep = drive::keep_runs(sweep, path.as_deref().filter(|_| !is_over), out);
+    let mut result = sweep.result();
+    if result.runs.iter().all(|run| run.id == RunId::default()) {
+        // not kept: told apart by their place
+        for (run, id) in result.runs.iter_mut().zip(1..) {
+            run.id = RunId(id);
+        }
+    }
     output::print(&sweep, &result, path.as_deref().filter(|_| !is_over), out)?;
     if let Some(path) = path.filter(|_| is_over && args.save.is_none()) {
         // what is done needs no resuming
@@ -75,9 +82,10 @@ fn plan(args: &SweepArgs, out: Output) -> Result<SweepPlan, CliError> {
     let rungs = rungs(&base.model);
     let mut candidates = grid.candidates(&base, &rungs).map_err(|error| CliError::usage(error.to_string()))?;
     let machine = MachineMemory::read();
+    let mut examiner = Examiner::new(machine);
     for candidate in &mut candidates {
         let cells = candidate.depth.saturating_add(args.n_prompt.max(args.n_gen));
-        examine(candidate, cells, &machine);
+        examiner.examine(candidate, cells);
     }
     let goal = match &args.goal {
         Some(name) => Metric::by_key(name).ok_or_else(|| {

@@ -6,10 +6,10 @@ use std::time::UNIX_EPOCH;
 
 use crate::app::{Answer, Severity, Unfinished};
 use crate::engine::Engine;
-use crate::engine::examine::examine;
-use crate::library::MachineMemory;
+use crate::engine::examine::Examiner;
+use crate::library::{self, MachineMemory};
 use crate::measure::sweep::{Sweep, SweepPlan};
-use crate::protocol::{EngineError, Event, JobId};
+use crate::protocol::{EngineError, EngineFacts, Environment, Event, JobId};
 use crate::store::{Dirs, sweeps};
 
 /// Work on the disk that sweeps ask for.
@@ -64,13 +64,22 @@ fn found() -> Vec<Unfinished> {
 /// What headers say of the candidates, and how much may stay loaded between measurements.
 fn prepared(mut plan: SweepPlan) -> SweepPlan {
     let machine = MachineMemory::read();
+    let mut examiner = Examiner::new(machine);
     for candidate in &mut plan.candidates {
         let cells = candidate.depth.saturating_add(plan.n_prompt.max(plan.n_gen));
-        examine(candidate, cells, &machine);
+        examiner.examine(candidate, cells);
     }
     plan.keep_warm_bytes = (machine.available / 2).max(1);
-    plan.environment.memory = machine.total;
-    plan.environment.processors = thread::available_parallelism().map_or(0, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    // which engine and how fast the memory is, the window knows; the rest is the machine's
+    let known = plan.environment;
+    let facts = EngineFacts {
+        name: known.engine,
+        commit: known.engine_commit,
+        build: known.engine_build,
+        cpu_features: known.cpu_features,
+        ..EngineFacts::default()
+    };
+    plan.environment = Environment { bandwidth_gb_s: known.bandwidth_gb_s, ..library::machine(&facts) };
     plan
 }
 

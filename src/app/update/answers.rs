@@ -23,7 +23,10 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
                 state.chats.found = Some(chats);
             }
         }
-        Answer::RunKept(_, head) => history::on_kept(state, *head),
+        Answer::RunKept(seq, head) => {
+            measure::on_kept(state, seq, head.id, effects);
+            history::on_kept(state, *head);
+        }
         Answer::Runs(runs) => state.history.set(runs),
         Answer::RunsRead(runs) => state.history.whole = runs,
         Answer::Designs(designs) => state.history.designs = designs,

@@ -1,10 +1,10 @@
 //! Sweeps: one step at a time in an engine of their own, and never while something else needs the processor.
 
 use super::load::begin_load;
-use super::{AppState, Effect, Now, models};
-use crate::app::{Activity, Doing, Severity, SweepDraft, Unfinished};
+use super::{AppState, Effect, Now, history, models};
+use crate::app::{Activity, Doing, EngineState, Severity, SweepDraft, Unfinished};
 use crate::measure::sweep::{Conductor, End, Heard, Order, RungFile, Sweep, SweepLimit, SweepPlan};
-use crate::protocol::{Design, Event, JobId};
+use crate::protocol::{Design, Event, JobId, RunId};
 
 /// The draft has changed, or what it is made of.
 pub(super) fn set_draft(state: &mut AppState, draft: SweepDraft) {
@@ -48,6 +48,12 @@ pub(super) fn start(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     };
     let mut environment = plan.environment.clone();
     environment.bandwidth_gb_s = state.telemetry.bandwidth_gb_s;
+    if let EngineState::Up { facts, .. } = &state.engine {
+        environment.engine.clone_from(&facts.name);
+        environment.engine_commit.clone_from(&facts.commit);
+        environment.engine_build.clone_from(&facts.build);
+        environment.cpu_features.clone_from(&facts.cpu_features);
+    }
     let ops_gflops = state.settings.bandwidth.as_ref().and_then(|measured| measured.ops_gflops);
     let plan =
         SweepPlan { ops_gflops, name: format!("sweep-{}", now.unix_ms / 1000), seed: now.unix_ms.unsigned_abs(), environment, ..plan };
@@ -232,11 +238,39 @@ pub(super) fn tick(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) ->
     None
 }
 
+/// What was measured becomes runs; a sweep that goes on later replaces them.
+fn keep_runs(state: &mut AppState, effects: &mut Vec<Effect>) {
+    let worth = state.measure.sweep().map(Sweep::worth_keeping).unwrap_or_default();
+    state.measure.keeping.clear();
+    for index in worth {
+        let run = state.measure.result.as_ref().and_then(|result| result.runs.get(index)).cloned();
+        if let Some(run) = run {
+            let seq = history::keep(state, run, effects);
+            state.measure.keeping.push((seq, index));
+        }
+    }
+}
+
+/// A run is on the disk.
+pub(super) fn on_kept(state: &mut AppState, seq: u64, id: RunId, effects: &mut Vec<Effect>) {
+    let Some(at) = state.measure.keeping.iter().position(|(other, _)| *other == seq) else { return };
+    let (_, index) = state.measure.keeping.swap_remove(at);
+    let Some(conductor) = &mut state.measure.conductor else { return };
+    conductor.set_kept(index, id);
+    if state.measure.keeping.is_empty() {
+        if !matches!(conductor.sweep().ended(), Some(End::Complete | End::NothingLeft)) {
+            effects.push(Effect::KeepSweep(Box::new(conductor.sweep().clone())));
+        }
+        state.measure.refresh();
+    }
+}
+
 /// The sweep is over, or was stopped: the engine goes, the chat's model comes back.
 fn finish(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     state.measure.doing = Doing::Nothing;
     state.measure.refresh();
     effects.push(Effect::EndMeasuring);
+    keep_runs(state, effects);
     if let Some(sweep) = state.measure.sweep() {
         let kept = match sweep.ended() {
             Some(End::Complete | End::NothingLeft) => Effect::DropSweep(sweep.plan().name.clone()),

@@ -11,7 +11,7 @@ use crate::cli::session::Session;
 use crate::measure::format;
 use crate::measure::sweep::{Conductor, Order, Step, Sweep};
 use crate::protocol::{Environment, Event, Stage};
-use crate::store::sweeps;
+use crate::store::{Store, StoreError, sweeps};
 
 /// Runs a sweep to its end, or until Ctrl-C. It is kept at `path` before and after every step.
 ///
@@ -97,18 +97,7 @@ fn show(conductor: &Conductor, event: &Event, out: Output) {
 /// # Errors
 /// When a probe fails for another reason than that this engine cannot do it.
 pub(super) fn environment(session: &mut Session, args: &SweepArgs, out: Output) -> Result<(Environment, Option<f64>), CliError> {
-    let facts = session.facts().clone();
-    let mut environment = Environment {
-        cpu: facts.devices.iter().find(|device| device.kind == "cpu").map(|device| device.description.clone()).unwrap_or_default(),
-        processors: std::thread::available_parallelism().map_or(0, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
-        memory: crate::library::MachineMemory::read().total,
-        engine: facts.name,
-        engine_commit: facts.commit,
-        engine_build: facts.build,
-        cpu_features: facts.cpu_features,
-        app: crate::protocol::build::VERSION.into(),
-        ..Environment::default()
-    };
+    let mut environment = crate::library::machine(session.facts());
     let mut gflops = None;
     if !args.no_probe {
         match session.limits(0) {
@@ -120,6 +109,32 @@ pub(super) fn environment(session: &mut Session, args: &SweepArgs, out: Output) 
         }
     }
     Ok((environment, gflops))
+}
+
+/// Keeps what was measured as runs, beside those of the window. Where that cannot be, it is said, and the output is all there is. The sweep with
+/// the numbers of its runs is kept at `path` again.
+pub(super) fn keep_runs(mut sweep: Sweep, path: Option<&Path>, out: Output) -> Sweep {
+    let Some(dirs) = crate::cli::names::settings().0 else { return sweep };
+    let result = sweep.result();
+    let kept = (|| {
+        let (mut store, notices) = Store::join(&dirs.data)?;
+        notices.iter().for_each(|notice| out.note(&format!("note: {notice}")));
+        for index in sweep.worth_keeping() {
+            if let Some(run) = result.runs.get(index) {
+                let id = store.keep_run(run.clone())?;
+                sweep.set_kept(index, id);
+            }
+        }
+        Ok::<(), StoreError>(())
+    })();
+    if let Err(error) = kept {
+        out.note(&format!("note: the runs were not kept: {error}"));
+    }
+    if let Some(path) = path {
+        // said already where it cannot be
+        drop(write(path, &sweep));
+    }
+    sweep
 }
 
 fn unix_ms() -> i64 {

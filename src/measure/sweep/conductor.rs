@@ -3,7 +3,7 @@
 use super::machine::{Loss, Outcome, Step, Sweep};
 use super::plan::SweepLimit;
 use crate::measure::quality::tally::Tally;
-use crate::protocol::{BenchRow, Command, EngineError, ErrorKind, Event, JobId, Stage};
+use crate::protocol::{BenchRow, Command, EngineError, ErrorKind, Event, JobId, RunId, Stage};
 
 /// What whoever drives a sweep has to do now.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,11 @@ impl Conductor {
     /// Changes what a design must keep to: see [`Sweep::set_limits`].
     pub fn set_limits(&mut self, limits: Vec<SweepLimit>) {
         self.sweep.set_limits(limits);
+    }
+
+    /// A candidate is kept as a run: see [`Sweep::set_kept`].
+    pub fn set_kept(&mut self, candidate: usize, id: RunId) {
+        self.sweep.set_kept(candidate, id);
     }
 
     /// The rest is over.

@@ -9,7 +9,7 @@ use super::cooling::Cooling;
 use super::plan::{SweepLimit, SweepPlan};
 use crate::measure::order::{Slot, schedule};
 use crate::measure::stats;
-use crate::protocol::{BenchPlan, BenchRow, Effective, EngineError, ErrorKind, Metric, QualityPlan, RunTrust, Surroundings, Warmup};
+use crate::protocol::{BenchPlan, BenchRow, Effective, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Surroundings, Warmup};
 
 /// How often a measurement may be found unfinished before its design is given up: the program that measured it ended, and may again.
 const INTERRUPTIONS: u32 = 2;
@@ -140,6 +140,9 @@ pub struct Sweep {
     cooling: Cooling,
     /// How often the step that is next was begun and not ended
     begun: u32,
+    /// The numbers under which rows are kept as runs, by candidate
+    #[serde(default)]
+    kept: BTreeMap<usize, RunId>,
     /// Seconds spent so far
     elapsed: f64,
     ended: Option<End>,
@@ -163,6 +166,7 @@ impl Sweep {
             at: 0,
             cooling: Cooling::default(),
             begun: 0,
+            kept: BTreeMap::new(),
             elapsed: 0.0,
             ended: None,
         };
@@ -209,6 +213,22 @@ impl Sweep {
         let alive = left.iter().filter_map(|visit| self.rows.get(visit.candidate)).filter(|row| row.failure.is_none());
         let left: f64 = alive.map(|row| cost(row).unwrap_or(mean)).sum();
         Some(self.plan.budget_seconds.map_or(left, |budget| left.min(budget - self.elapsed)).max(0.0))
+    }
+
+    /// The number under which a candidate is kept as a run.
+    pub fn kept(&self, candidate: usize) -> Option<RunId> {
+        self.kept.get(&candidate).copied()
+    }
+
+    /// A candidate is kept as a run now: what is measured of it later replaces that run.
+    pub fn set_kept(&mut self, candidate: usize, id: RunId) {
+        self.kept.insert(candidate, id);
+    }
+
+    /// Candidates of which there is something to keep: samples, or the reason why there are none.
+    pub fn worth_keeping(&self) -> Vec<usize> {
+        let worth = |row: &Row| row.blocks > 0 || row.failure.is_some();
+        self.rows.iter().enumerate().filter(|(_, row)| worth(row)).map(|(index, _)| index).collect()
     }
 
     /// Candidates that can still be measured.

@@ -9,7 +9,7 @@ use super::plan::{Candidate, SweepLimit, axis, index};
 use crate::measure::pareto::{self, Standing};
 use crate::measure::verdict::{self, Verdict};
 use crate::measure::{Roofline, format, roofline};
-use crate::protocol::{BenchTest, Environment, Metric, Run, RunId, Workload};
+use crate::protocol::{BenchTest, Environment, Metric, Run, Workload};
 
 /// A candidate that cannot be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct BestFound {
 /// What a sweep found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepResult {
-    /// One a candidate, in the plan's order; numbered from 1 until they are kept
+    /// One a candidate, in the plan's order; with number 0 until they are kept
     pub runs: Vec<Run>,
     /// Where each stands
     pub standings: Vec<Standing>,
@@ -135,15 +135,12 @@ impl Sweep {
         }
         let background: Vec<f64> = row.surroundings.iter().filter_map(|s| s.background).collect();
         let facts = &candidate.facts;
+        let test = BenchTest { n_prompt: plan.n_prompt, n_gen: plan.n_gen, n_depth: candidate.depth };
         Some(Run {
-            id: RunId(i64::try_from(index + 1).unwrap_or(i64::MAX)),
+            id: self.kept(index).unwrap_or_default(),
             title: candidate.label.clone(),
-            tags: Vec::new(),
             group: plan.name.clone(),
-            started_ms: row.started_ms,
             seconds: row.seconds,
-            design: candidate.design.clone(),
-            workload: Workload::Bench { test: BenchTest { n_prompt: plan.n_prompt, n_gen: plan.n_gen, n_depth: candidate.depth } },
             environment: Environment {
                 model: facts.model.clone(),
                 quant: facts.quant.clone(),
@@ -153,10 +150,13 @@ impl Sweep {
                 ..plan.environment.clone()
             },
             samples: row.samples.clone(),
+            // every block holds each design once
+            blocks: (0..u32::try_from(row.blocks).unwrap_or(u32::MAX)).collect(),
             trust,
             reasons,
             failure: row.failure.clone(),
             extra: self.extra(candidate, row),
+            ..Run::new(candidate.design.clone(), Workload::Bench { test }, row.started_ms)
         })
     }
 

@@ -3,7 +3,8 @@
 use super::*;
 use crate::app::{Doing, SweepDraft, Unfinished};
 use crate::measure::sweep::{Key, Sweep, SweepLimit, SweepPlan};
-use crate::protocol::{BenchPlan, BenchRow, Metric};
+use crate::protocol::{BenchPlan, BenchRow, Metric, Run, RunId};
+use crate::store::RunHead;
 
 fn draft() -> SweepDraft {
     SweepDraft { axes: vec![(Key::Threads, "1,2".into())], blocks: 2, ..SweepDraft::default() }
@@ -56,6 +57,25 @@ fn a_sweep_runs_to_its_end_and_is_forgotten_on_the_disk() {
     let result = state.measure.result.as_ref().unwrap();
     assert_eq!(result.runs.iter().map(|run| run.samples[&Metric::DecodeTps].len()).collect::<Vec<_>>(), [2, 2]);
     assert!(state.measure.revision >= 5);
+}
+
+#[test]
+fn what_was_measured_is_kept_as_runs_and_replaced_when_the_sweep_goes_on() {
+    let mut state = ready();
+    let first = started(&mut state);
+    let second = step(&answer(&mut state, &first, 3.0));
+    on_action(&mut state, Action::StopSweep, now(4.0));
+    let effects = on_measurer_event(&mut state, &Event::Failed { job: second.0, error: EngineError::cancelled() }, now(4.1));
+    let kept: Vec<(u64, Box<Run>)> = effects
+        .iter()
+        .filter_map(|effect| if let Effect::KeepRun { seq, run } = effect { Some((*seq, run.clone())) } else { None })
+        .collect();
+    assert_eq!(kept.len(), 1, "of the other design nothing is known");
+    assert_eq!((kept[0].1.id, kept[0].1.blocks.as_slice()), (RunId(0), &[0][..]));
+    let head = RunHead { id: RunId(7), ..RunHead::of(&kept[0].1) };
+    let effects = on_answer(&mut state, Answer::RunKept(kept[0].0, Box::new(head)), now(4.2));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::KeepSweep(_))), "its number is kept with the sweep");
+    assert!(state.measure.result.as_ref().unwrap().runs.iter().any(|run| run.id == RunId(7)));
 }
 
 #[test]
