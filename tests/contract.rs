@@ -13,7 +13,7 @@ use inferscope::engine::fake::Script;
 use inferscope::engine::{ChildOptions, Place};
 use inferscope::protocol::{
     BenchPlan, BenchTest, Command, Design, ErrorKind, Event, GenerateRequest, JobId, Message, Prompt, QuantizeRequest, Role,
-    SamplerOverrides, Stage, StopReason,
+    SamplerOverrides, Stage, StopReason, Warmup,
 };
 
 /// Held by the test that runs llama.cpp in this process.
@@ -269,7 +269,13 @@ fn the_other_jobs_have_their_answers() {
         assert!(matches!(rig.finish(job).last(), Some(Event::Probed { bandwidth_gb_s, threads: 1, .. }) if *bandwidth_gb_s > 0.1));
 
         let tests = vec![BenchTest { n_prompt: 16, n_gen: 0, n_depth: 0 }, BenchTest { n_prompt: 0, n_gen: 4, n_depth: 0 }];
-        let plan = BenchPlan { design: Design::for_model(&arena.model), tests: tests.clone(), repetitions: 2, no_warmup: true };
+        let plan = BenchPlan {
+            design: Design::for_model(&arena.model),
+            tests: tests.clone(),
+            repetitions: 2,
+            warmup: Warmup::None,
+            ..BenchPlan::default()
+        };
         let job = rig.job();
         rig.send(Command::Bench { job, plan });
         let events = rig.finish(job);

@@ -15,7 +15,7 @@ use inferscope::engine::backend::{Backend as _, Job};
 use inferscope::engine::llama::LlamaBackend;
 use inferscope::protocol::{
     BenchPlan, BenchTest, CacheType, Design, ErrorKind, Event, FlashAttention, GenerateRequest, GenerateStats, JobId, LoadReport,
-    LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, SamplerOverrides, Stage, StopReason,
+    LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, SamplerOverrides, Stage, StopReason, Warmup,
 };
 
 /// One test at a time computes: two cores measure nothing when they share.
@@ -608,7 +608,13 @@ fn a_benchmark_gives_a_row_a_cell() {
     let cell = |n_prompt, n_gen, n_depth| BenchTest { n_prompt, n_gen, n_depth };
     // the first cell has by far the largest context: the peaks of the others must not be its
     let tests = vec![cell(4096, 0, 0), cell(128, 0, 0), cell(0, 32, 0), cell(64, 16, 0), cell(0, 8, 256)];
-    let plan = BenchPlan { design: Design::for_model(&bed.model), tests: tests.clone(), repetitions: 2, no_warmup: false };
+    let plan = BenchPlan {
+        design: Design::for_model(&bed.model),
+        tests: tests.clone(),
+        repetitions: 2,
+        warmup: Warmup::Once,
+        ..BenchPlan::default()
+    };
     let (job, heard) = job();
     bed.backend.bench(&plan, &job).unwrap();
     let rows: Vec<_> =

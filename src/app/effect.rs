@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Forecast;
+use super::{Forecast, Unfinished};
 use crate::library::{Estimate, NearestFit, Scan};
+use crate::measure::sweep::{Sweep, SweepPlan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
 use crate::store::{ChatId, ChatMessage, MessageId, Op, RunHead, SavedDesign, Settings};
 
@@ -16,6 +17,22 @@ pub enum Effect {
     Make(JobId, QuantizeRequest),
     /// End that engine and remove what it had written
     StopMaking(JobId),
+    /// Read the headers of a sweep's files, and say what fits; answered by `Answer::SweepPrepared`
+    PrepareSweep(Box<SweepPlan>),
+    /// Give this to the engine that measures, which is started when there is none
+    Measure(Box<Command>),
+    /// Cancel a job of that engine
+    StopMeasuring(JobId),
+    /// End that engine
+    EndMeasuring,
+    /// Write a sweep, so that it can be resumed
+    KeepSweep(Box<Sweep>),
+    /// Remove a sweep that is done, by its name
+    DropSweep(String),
+    /// Read a sweep by its name; answered by `Answer::SweepRead`
+    ReadSweep(String),
+    /// Look for sweeps that are not done; answered by `Answer::SweepsFound`
+    FindSweeps,
     /// Save, in order; answered by `Answer::Saved`
     Save {
         /// names the save
@@ -122,6 +139,12 @@ pub enum Answer {
         /// what came of it
         result: Box<Result<Inspection, EngineError>>,
     },
+    /// A sweep whose files were looked at
+    SweepPrepared(Box<SweepPlan>),
+    /// A sweep of the disk
+    SweepRead(Box<Sweep>),
+    /// Sweeps that are not done, the latest first
+    SweepsFound(Vec<Unfinished>),
     /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
     Health(Option<EngineError>),
     /// Something that only has to be said

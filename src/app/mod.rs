@@ -9,6 +9,7 @@ mod chats;
 mod effect;
 mod history;
 mod load;
+mod measure;
 mod notices;
 mod state;
 mod telemetry;
@@ -19,6 +20,7 @@ pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};
+pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,

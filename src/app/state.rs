@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Measure, Notices, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -300,6 +300,8 @@ pub struct AppState {
     pub chats: Chats,
     /// What was measured, and saved designs
     pub history: History,
+    /// Sweeps
+    pub measure: Measure,
     /// How full the context is
     pub meter: ContextMeter,
     /// The plots
@@ -416,7 +418,7 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some()
+        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

@@ -7,10 +7,12 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::design::DesignArgs;
+use super::sweep::args::{self as sweep_args, SweepArgs};
 use crate::measure::plan;
 use crate::protocol::{FileType, Overflow, build};
 
-const EXIT: &str = "\
+/// What every command's exit status means.
+pub(super) const EXIT: &str = "\
 Exit status:
   0  done, and what was asked holds
   1  done, but the answer is no: the file is not valid, the design does not fit, the reply was stopped
@@ -90,6 +92,9 @@ pub enum Command {
     /// Measure what designs cost in quality against a reference: perplexity, KL divergence, same top token, greedy divergence
     #[command(after_help = EXIT)]
     Quality(QualityArgs),
+    /// Measure a set of designs fairly against each other: the front, what breaks a limit, and the best
+    #[command(after_help = sweep_args::help())]
+    Sweep(SweepArgs),
 }
 
 /// Options of `doctor`.
@@ -291,7 +296,11 @@ pub struct BenchArgs {
     pub design: DesignArgs,
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+/// A number above 0.
+///
+/// # Errors
+/// A sentence for everything else.
+pub(super) fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("must be a number above 0".into()),

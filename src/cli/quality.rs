@@ -178,7 +178,11 @@ fn agreement(session: &mut Session, design: &Design, expected: &[Vec<i32>], toke
     Ok(expected.iter().zip(&own).map(|(a, b)| Agreement::of(a, b)).collect())
 }
 
-fn text(name: &str) -> Result<String, CliError> {
+/// Reads a text of a bounded size; `-` is standard input.
+///
+/// # Errors
+/// When it cannot be read, is too long, or is not text.
+pub(super) fn text(name: &str) -> Result<String, CliError> {
     let failed = |what: String| CliError::usage(what).path(name);
     let mut bytes = Vec::new();
     let read = if name == "-" {

@@ -12,6 +12,7 @@
 //! **Invariant:** every job that was accepted ends with exactly one terminal event, or is named in one `Died`.
 
 pub mod backend;
+pub mod examine;
 pub mod factory;
 pub mod fake;
 pub mod host;

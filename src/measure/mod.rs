@@ -11,6 +11,7 @@ pub mod quality;
 pub mod roofline;
 pub mod series;
 pub mod stats;
+pub mod sweep;
 pub mod verdict;
 pub mod versus;
 

@@ -65,6 +65,9 @@ pub struct Bandwidth {
     pub threads: u32,
     /// The processor it was measured on
     pub cpu: String,
+    /// Multiplications and additions of matrix products, 10^9 per second, where they were measured
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_gflops: Option<f64>,
 }
 
 /// Whether the last model is loaded by itself at a start.

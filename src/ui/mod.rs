@@ -11,6 +11,7 @@ pub mod picture;
 pub mod plain_text;
 pub mod runtime;
 pub mod shortcuts;
+mod sweeps;
 pub mod theme;
 pub mod transcript;
 pub mod widgets;

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
 use super::pacing::Pacing;
+use super::sweeps::{self, SweepChore};
 use crate::app::{Action, Answer, Effect, Inspection, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
 use crate::library::{self, MachineMemory, ScanCache};
@@ -19,6 +20,7 @@ enum Chore {
     Scan(Vec<PathBuf>),
     Inspect(Box<Design>, u64),
     Write(PathBuf, String),
+    Sweep(SweepChore),
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -53,7 +55,8 @@ impl Wake {
 pub struct Runtime {
     engine: Engine,
     maker: Option<(JobId, Engine)>,
-    maker_place: Place,
+    measurer: Option<Engine>,
+    place: Place,
     writer: Writer,
     inbox: Arc<Inbox>,
     wake: Wake,
@@ -80,10 +83,10 @@ impl Runtime {
         };
         let recorder = writer.recorder();
         let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
-        spawn_pump(engine.events().clone(), Some(recorder), Arc::clone(&inbox), wake.clone())?;
+        spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
-        Ok(Self { engine, maker: None, maker_place: place, writer, inbox, wake, chores, models_dir })
+        Ok(Self { engine, maker: None, measurer: None, place, writer, inbox, wake, chores, models_dir })
     }
 
     /// What has happened.
@@ -111,6 +114,22 @@ impl Runtime {
                     self.report(engine.send(Command::Cancel { job }));
                 }
             }
+            Effect::Measure(command) => self.measure(*command),
+            Effect::StopMeasuring(job) => {
+                if let Some(engine) = &self.measurer {
+                    self.report(engine.send(Command::Cancel { job }));
+                }
+            }
+            Effect::EndMeasuring => {
+                if let Some(engine) = self.measurer.take() {
+                    sweeps::end(engine);
+                }
+            }
+            Effect::PrepareSweep(plan) => self.chore(Chore::Sweep(SweepChore::Prepare(plan))),
+            Effect::KeepSweep(sweep) => self.chore(Chore::Sweep(SweepChore::Keep(sweep))),
+            Effect::DropSweep(name) => self.chore(Chore::Sweep(SweepChore::Drop(name))),
+            Effect::ReadSweep(name) => self.chore(Chore::Sweep(SweepChore::Read(name))),
+            Effect::FindSweeps => self.chore(Chore::Sweep(SweepChore::Find)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
             Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
             Effect::ReadRuns => self.writer.send(Request::Runs),
@@ -173,14 +192,32 @@ impl Runtime {
         if request.target.parent() == Some(&*self.models_dir) {
             std::fs::create_dir_all(&self.models_dir).ok();
         }
-        let started = Engine::spawn(self.maker_place.clone(), Arc::new(|| {})).and_then(|engine| {
-            spawn_pump(engine.events().clone(), None, Arc::clone(&self.inbox), self.wake.clone())?;
+        let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
+            spawn_pump(engine.events().clone(), Speaker::Maker, Arc::clone(&self.inbox), self.wake.clone())?;
             engine.send(Command::Quantize { job, request })?;
             Ok(engine)
         });
         match started {
             Ok(engine) => self.maker = Some((job, engine)),
             Err(error) => self.inbox.push(Inbound::Maker(Event::Failed { job, error })),
+        }
+    }
+
+    /// Designs are measured in an engine of their own, which lives as long as the sweep: what it has loaded stays warm.
+    fn measure(&mut self, command: Command) {
+        let job = command.job();
+        if self.measurer.is_none() {
+            let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
+                spawn_pump(engine.events().clone(), Speaker::Measurer, Arc::clone(&self.inbox), self.wake.clone())?;
+                Ok(engine)
+            });
+            match started {
+                Ok(engine) => self.measurer = Some(engine),
+                Err(error) => return self.inbox.push(Inbound::Measurer(sweeps::failed(job, error))),
+            }
+        }
+        if let Some(Err(error)) = self.measurer.as_ref().map(|engine| engine.send(command)) {
+            self.inbox.push(Inbound::Measurer(sweeps::failed(job, error)));
         }
     }
 
@@ -236,16 +273,29 @@ fn answer_of(reply: Reply) -> Option<Answer> {
 }
 
 /// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
-fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
-    let is_maker = recorder.is_none();
+fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
+    let name = match speaker {
+        Speaker::Chat(_) => "engine-events",
+        Speaker::Maker => "maker-events",
+        Speaker::Measurer => "measurer-events",
+    };
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
         for event in events {
-            if let Some(recorder) = &recorder {
+            if let Speaker::Chat(recorder) = &speaker {
                 recorder.event(&event);
+            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. }) {
+                continue;
             }
             let urgency = match &event {
+                _ if matches!(speaker, Speaker::Measurer) => {
+                    if sweeps::is_worth_a_frame(&event) {
+                        Urgency::Now
+                    } else {
+                        Urgency::None
+                    }
+                }
                 Event::Tokens { job, .. } => {
                     // the first words of a reply are waited for
                     let is_first = last_text_job.replace(*job) != Some(*job);
@@ -263,10 +313,11 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
                 }
                 _ => Urgency::Now,
             };
-            if is_maker && matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. }) {
-                continue;
-            }
-            inbox.push(if is_maker { Inbound::Maker(event) } else { Inbound::Event(event) });
+            inbox.push(match &speaker {
+                Speaker::Chat(_) => Inbound::Event(event),
+                Speaker::Maker => Inbound::Maker(event),
+                Speaker::Measurer => Inbound::Measurer(event),
+            });
             match urgency {
                 Urgency::Now => wake.now(),
                 Urgency::Soon => wake.soon(),
@@ -274,7 +325,17 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
             }
         }
     };
-    spawn_named(if is_maker { "maker-events" } else { "engine-events" }, run)
+    spawn_named(name, run)
+}
+
+/// Whose events a pump takes.
+enum Speaker {
+    /// The chat's engine; what it says is recorded
+    Chat(Recorder),
+    /// The engine that makes rungs
+    Maker,
+    /// The engine that measures
+    Measurer,
 }
 
 enum Urgency {
@@ -288,6 +349,10 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
         let mut cache = ScanCache::default();
         for chore in work {
             let answer = match chore {
+                Chore::Sweep(chore) => match sweeps::work(chore) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 Chore::Scan(folders) => {
                     let dirs = library::search_dirs(&models_dir, &folders);
                     Answer::Scanned(Box::new(library::scan(&dirs, &mut cache)))

@@ -3,6 +3,7 @@
 use super::{AppState, Effect, Now, load, meter, models, reply};
 use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
+use crate::store::Bandwidth;
 
 /// Lines of the engine kept for the log view.
 const LOG_LINES: usize = 500;
@@ -19,7 +20,10 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
             reply::on_event(state, event, now, effects);
         }
-        Event::Probed { job, bandwidth_gb_s, threads } => models::on_probed(state, job, bandwidth_gb_s, threads, now),
+        Event::Probed { job, bandwidth_gb_s, threads, ops_gflops } => {
+            let measured = Bandwidth { gb_s: bandwidth_gb_s, threads, cpu: state.cpu.clone(), ops_gflops };
+            models::on_probed(state, job, measured, now);
+        }
         Event::Failed { job, error } => on_failed(state, job, error, now, effects),
         Event::Died { error, .. } => on_died(state, error, now, effects),
         Event::Log { level, line } => {

@@ -7,6 +7,7 @@ mod generate;
 mod history;
 mod load;
 mod making;
+mod measure;
 mod meter;
 mod models;
 mod reply;
@@ -43,6 +44,12 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
         Action::ProbeBandwidth => models::probe(state, &mut effects),
+        Action::SetSweepDraft(draft) => measure::set_draft(state, *draft),
+        Action::SetLimits(limits) => measure::set_limits(state, limits),
+        Action::StartSweep => measure::start(state, now, &mut effects),
+        Action::StopSweep => measure::stop(state, now, &mut effects),
+        Action::ResumeSweep(name) => measure::resume(state, name, now, &mut effects),
+        Action::ForgetSweep(name) => measure::forget(state, &name, &mut effects),
         Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
         Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
         Action::CancelMake => making::cancel_make(state, &mut effects),
@@ -102,6 +109,13 @@ pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effec
     effects
 }
 
+/// The engine that measures said something.
+pub fn on_measurer_event(state: &mut AppState, event: &Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    measure::on_event(state, event, now, &mut effects);
+    effects
+}
+
 /// The runtime answered.
 pub fn on_answer(state: &mut AppState, answer: Answer, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -114,6 +128,7 @@ pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: No
     let mut effects = Vec::new();
     models::rescan(state, &mut effects);
     effects.push(Effect::ReadDesigns);
+    effects.push(Effect::FindSweeps);
     chat::open_last(state, now, &mut effects);
     match model {
         Some(path) => models::open(state, path, now, &mut effects),
@@ -146,6 +161,9 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
         } else {
             want(changed + 0.5);
         }
+    }
+    if let Some(at) = measure::tick(state, now, &mut effects) {
+        want(at);
     }
     if state.internal.draft_changed.is_none() {
         meter::count(state, &mut effects);

@@ -6,6 +6,7 @@ mod chats;
 mod loads;
 mod meter;
 mod notebook;
+mod sweeps;
 mod telemetry;
 
 use super::*;

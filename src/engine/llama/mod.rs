@@ -3,6 +3,7 @@
 //! llama-cpp-2 gives the backend, the samplers and the grammars; its context takes no callbacks, so contexts are our own over
 //! llama-cpp-sys-2 (both pinned exactly, one compiled library). Everything llama.cpp would end the process over is checked before the call.
 
+mod arithmetic;
 mod bench;
 mod context;
 mod effective;
@@ -31,7 +32,7 @@ use self::generate::Pace;
 use self::logs::{Capture, Sink};
 use self::model::{Model, Stamp};
 use self::prompt::Maker;
-use crate::engine::backend::{Backend, Job, Made};
+use crate::engine::backend::{Backend, Job, Made, Probe};
 use crate::library::MachineMemory;
 use crate::protocol::build;
 use crate::protocol::{
@@ -71,6 +72,8 @@ pub struct LlamaBackend {
     loaded: Vec<Loaded>,
     /// Whether the last of `loaded` answers
     active: bool,
+    /// What benchmarks left for later ones
+    warm: bench::Warm,
 }
 
 impl LlamaBackend {
@@ -85,7 +88,7 @@ impl LlamaBackend {
         if let Err(why) = process {
             return Err(EngineError::new(ErrorKind::Engine, format!("llama.cpp could not be started: {why}")));
         }
-        Ok(Self { sink, loaded: Vec::new(), active: false })
+        Ok(Self { sink, loaded: Vec::new(), active: false, warm: bench::Warm::default() })
     }
 
     fn current(&mut self) -> Result<&mut Loaded, EngineError> {
@@ -220,6 +223,7 @@ impl Backend for LlamaBackend {
 
     fn unload(&mut self, model: Option<&Path>) -> Vec<Resident> {
         let _capture = Capture::start(&self.sink);
+        self.warm = bench::Warm::default();
         match model {
             None => self.loaded.clear(),
             Some(path) => {
@@ -256,7 +260,7 @@ impl Backend for LlamaBackend {
     }
 
     fn bench(&mut self, plan: &BenchPlan, job: &Job) -> Result<(), EngineError> {
-        bench::bench(plan, &self.sink, job)
+        bench::bench(plan, &mut self.warm, &self.sink, job)
     }
 
     fn quality(&mut self, plan: &QualityPlan, job: &Job) -> Result<(), EngineError> {
@@ -267,8 +271,9 @@ impl Backend for LlamaBackend {
         estimate::estimate(design, &self.sink, job)
     }
 
-    fn probe(&mut self, threads: u32, job: &Job) -> Result<(f64, u32), EngineError> {
-        probe::probe(threads, job)
+    fn probe(&mut self, threads: u32, job: &Job) -> Result<Probe, EngineError> {
+        let (bandwidth_gb_s, threads) = probe::probe(threads, job)?;
+        Ok(Probe { bandwidth_gb_s, threads, ops_gflops: arithmetic::probe(threads, job) })
     }
 }
 
@@ -277,6 +282,7 @@ impl Drop for LlamaBackend {
         // Freeing a context logs; the lines still go to this backend's sink.
         let _capture = Capture::start(&self.sink);
         self.loaded.clear();
+        self.warm = bench::Warm::default();
     }
 }
 

@@ -4,6 +4,8 @@
 mod portable;
 #[cfg(target_os = "linux")]
 mod procfs;
+#[cfg(feature = "llama")]
+pub mod surroundings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
