@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Page;
+use super::{Page, QualityAction};
 use crate::protocol::{Design, Overflow, SamplerOverrides};
 use crate::store::{ChatId, MessageId, Theme, WindowPlace};
 
@@ -100,6 +100,9 @@ pub enum Action {
     Copy(String),
     /// Save the open chat as Markdown
     ExportChat,
+
+    /// Something on the Quality page
+    Quality(QualityAction),
 
     /// Go on after the engine died
     Recover,

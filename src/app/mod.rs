@@ -9,6 +9,7 @@ mod chats;
 mod effect;
 mod load;
 mod notices;
+pub mod quality;
 mod state;
 mod telemetry;
 pub mod update;
@@ -18,6 +19,7 @@ pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
+pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,

@@ -13,6 +13,7 @@ pub mod partial;
 pub mod places;
 pub mod recipe;
 pub mod scan;
+pub mod text;
 
 pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, estimate, nearest_fit};
 pub use family::{Family, Rung, RungState, lookup, suggest_target};
@@ -20,3 +21,4 @@ pub use gguf::{Fault, GgufError, Header, read_header, read_model};
 pub use machine::MachineMemory;
 pub use places::default_dirs;
 pub use scan::{Scan, ScanCache, Skipped, scan};
+pub use text::{read_text, text_hash};

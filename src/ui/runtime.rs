@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
 use super::pacing::Pacing;
-use crate::app::{Action, Answer, Effect, Inspection, Severity, visibly_differs};
+use crate::app::{Action, Answer, Effect, Inspection, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
 use crate::library::{self, MachineMemory, ScanCache};
 use crate::protocol::{Command, Design, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
@@ -19,6 +19,17 @@ enum Chore {
     Scan(Vec<PathBuf>),
     Inspect(Box<Design>, u64),
     Write(PathBuf, String),
+    ReadText(PathBuf),
+}
+
+/// Whose events a pump takes off its engine's channel.
+enum Source {
+    /// The window's own engine; text is recorded
+    Window(Recorder),
+    /// The engine that makes rungs
+    Maker,
+    /// The engine that measures quality
+    Quality,
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -49,7 +60,9 @@ impl Wake {
 pub struct Runtime {
     engine: Engine,
     maker: Option<(JobId, Engine)>,
-    maker_place: Place,
+    quality: Option<Engine>,
+    /// Where engines are started
+    place: Place,
     writer: Writer,
     inbox: Arc<Inbox>,
     wake: Wake,
@@ -76,10 +89,10 @@ impl Runtime {
         };
         let recorder = writer.recorder();
         let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
-        spawn_pump(engine.events().clone(), Some(recorder), Arc::clone(&inbox), wake.clone())?;
+        spawn_pump(engine.events().clone(), Source::Window(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
-        Ok(Self { engine, maker: None, maker_place: place, writer, inbox, wake, chores, models_dir })
+        Ok(Self { engine, maker: None, quality: None, place, writer, inbox, wake, chores, models_dir })
     }
 
     /// What has happened.
@@ -107,6 +120,18 @@ impl Runtime {
                     self.report(engine.send(Command::Cancel { job }));
                 }
             }
+            Effect::Quality(command) => self.measure_quality(*command),
+            Effect::EndQuality => {
+                if let Some(engine) = self.quality.take() {
+                    end_aside(engine);
+                }
+            }
+            Effect::PickText => self.dialog("text-dialog", |dialog| {
+                let dialog = dialog.set_title("Choose a text").add_filter("Text", &["txt", "md", "raw", "csv", "json", "rs", "py", "html"]);
+                let file = dialog.add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Action(Action::Quality(QualityAction::UseFile(file))))
+            }),
+            Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
             Effect::BeginReply(job, message) => self.writer.send(Request::BeginReply { job, message }),
             Effect::ReadChat(id) => self.writer.send(Request::Open(id)),
@@ -165,8 +190,8 @@ impl Runtime {
         if request.target.parent() == Some(&*self.models_dir) {
             std::fs::create_dir_all(&self.models_dir).ok();
         }
-        let started = Engine::spawn(self.maker_place.clone(), Arc::new(|| {})).and_then(|engine| {
-            spawn_pump(engine.events().clone(), None, Arc::clone(&self.inbox), self.wake.clone())?;
+        let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
+            spawn_pump(engine.events().clone(), Source::Maker, Arc::clone(&self.inbox), self.wake.clone())?;
             engine.send(Command::Quantize { job, request })?;
             Ok(engine)
         });
@@ -183,9 +208,27 @@ impl Runtime {
             other => other.ends().is_some_and(|job| self.maker.as_ref().is_some_and(|(running, _)| *running == job)),
         };
         if ended && let Some((_, engine)) = self.maker.take() {
-            // ending a process can take a moment: not on this thread
-            thread::Builder::new().name("maker-end".into()).spawn(move || drop(engine)).ok();
+            end_aside(engine);
         }
+    }
+
+    /// Quality is measured in an engine of its own: the chat's model stays where it is, and nothing of it is in what is measured.
+    fn measure_quality(&mut self, command: Command) {
+        let job = command.job().unwrap_or_default();
+        let sent = self.quality_engine().and_then(|engine| engine.send(command));
+        if let Err(error) = sent {
+            self.inbox.push(Inbound::Quality(Event::Failed { job, error }));
+        }
+    }
+
+    /// The engine that measures quality, started when there is none.
+    fn quality_engine(&mut self) -> Result<&Engine, EngineError> {
+        if self.quality.is_none() {
+            let engine = Engine::spawn(self.place.clone(), Arc::new(|| {}))?;
+            spawn_pump(engine.events().clone(), Source::Quality, Arc::clone(&self.inbox), self.wake.clone())?;
+            self.quality = Some(engine);
+        }
+        self.quality.as_ref().ok_or_else(|| EngineError::new(ErrorKind::Engine, "There is no engine"))
     }
 
     fn chore(&self, chore: Chore) {
@@ -223,15 +266,26 @@ fn answer_of(reply: Reply) -> Option<Answer> {
     })
 }
 
+/// Ends an engine's process, which can take a moment: not on this thread.
+fn end_aside(engine: Engine) {
+    thread::Builder::new().name("engine-end".into()).spawn(move || drop(engine)).ok();
+}
+
 /// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
-fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
-    let is_maker = recorder.is_none();
+fn spawn_pump(events: Receiver<Event>, source: Source, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
+    let name = match source {
+        Source::Window(_) => "engine-events",
+        Source::Maker => "maker-events",
+        Source::Quality => "quality-events",
+    };
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
         for event in events {
-            if let Some(recorder) = &recorder {
+            if let Source::Window(recorder) = &source {
                 recorder.event(&event);
+            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
+                continue;
             }
             let urgency = match &event {
                 Event::Tokens { job, .. } => {
@@ -239,7 +293,7 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
                     let is_first = last_text_job.replace(*job) != Some(*job);
                     if is_first { Urgency::Now } else { Urgency::Soon }
                 }
-                Event::Progress { .. } => Urgency::Soon,
+                Event::Progress { .. } | Event::QualityScores { .. } => Urgency::Soon,
                 Event::Log { .. } => Urgency::None,
                 Event::Sample { sample } => {
                     let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
@@ -250,10 +304,11 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
                 }
                 _ => Urgency::Now,
             };
-            if is_maker && matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. }) {
-                continue;
-            }
-            inbox.push(if is_maker { Inbound::Maker(event) } else { Inbound::Event(event) });
+            inbox.push(match source {
+                Source::Window(_) => Inbound::Event(event),
+                Source::Maker => Inbound::Maker(event),
+                Source::Quality => Inbound::Quality(event),
+            });
             match urgency {
                 Urgency::Now => wake.now(),
                 Urgency::Soon => wake.soon(),
@@ -261,7 +316,7 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
             }
         }
     };
-    spawn_named(if is_maker { "maker-events" } else { "engine-events" }, run)
+    spawn_named(name, run)
 }
 
 enum Urgency {
@@ -283,6 +338,10 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
                 Chore::Inspect(design, freed) => {
                     let result = Box::new(inspect(&design, freed, &models_dir, &mut cache));
                     Answer::Inspected { design, result }
+                }
+                Chore::ReadText(path) => {
+                    let result = Box::new(library::read_text(&path));
+                    Answer::Text(path, result)
                 }
                 Chore::Write(path, text) => match std::fs::write(&path, text) {
                     Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),
