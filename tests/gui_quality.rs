@@ -238,7 +238,7 @@ fn the_answer_is_said_in_figures_and_tokens() {
     assert_eq!(asked(&mut harness), [QualityAction::Worst(1)]);
     harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F3);
     assert_eq!(asked(&mut harness), [QualityAction::Worst(-1)]);
-    harness.get_by_label("Compare answers").click();
+    harness.get_by_label("Compare greedy answers").click();
     assert_eq!(asked(&mut harness), [QualityAction::MeasureAnswers]);
     harness.get_by_label("Export the result").click();
     harness.run();

@@ -39,15 +39,14 @@ pub(super) fn tiles(ui: &mut Ui, state: &AppState, comparison: &Comparison, acti
         let rect = Rect::from_min_size(area.min + at, vec2(side, HEIGHT));
         let frame = card_frame(ui);
         ui.painter().add(frame.paint(rect.shrink(frame.total_margin().left)));
-        ui.scope_builder(UiBuilder::new().id_salt(("tile", index)).max_rect(rect.shrink2(vec2(14.0, 12.0))), |ui| {
-            ui.set_clip_rect(rect.intersect(ui.clip_rect()));
-            if tile.value.is_empty() {
-                answers(ui, comparison, tile, actions);
-            } else {
-                let room = ui.available_width();
-                ui.add(Stat::new(tile.label, &tile.value, "").note(&tile.note).hint(&tile.hint).width(room));
-            }
-        });
+        // the tiles have their room already: a child that takes none
+        let mut child = ui.new_child(UiBuilder::new().id_salt(("tile", index)).max_rect(rect.shrink2(vec2(14.0, 12.0))));
+        if tile.value.is_empty() {
+            answers(&mut child, comparison, tile, actions);
+        } else {
+            let room = child.available_width();
+            child.add(Stat::new(tile.label, &tile.value, "").note(&tile.note).hint(&tile.hint).width(room));
+        }
     }
 }
 
@@ -57,7 +56,8 @@ fn answers(ui: &mut Ui, comparison: &Comparison, tile: &Tile, actions: &mut Vec<
     crate::ui::widgets::muted(ui, tile.label).on_hover_text(&tile.hint);
     ui.add_space(4.0);
     let can = !comparison.is_running();
-    let button = ui.add_enabled(can, secondary_button("Compare answers").height(28.0));
+    let button = ui.add_enabled(can, secondary_button("Measure").height(28.0));
+    let button = button.accessible_name("Compare greedy answers");
     if button.on_hover_text(&tile.hint).on_disabled_hover_text("Once the comparison is over").clicked() {
         ask(actions, QualityAction::MeasureAnswers);
     }

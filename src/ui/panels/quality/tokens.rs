@@ -36,7 +36,8 @@ pub(super) fn tokens(ui: &mut Ui, state: &AppState, comparison: &Comparison, vie
 fn surface<R>(ui: &mut Ui, name: &str, rect: Rect, add: impl FnOnce(&mut Ui) -> R) -> R {
     let frame = card_frame(ui);
     ui.painter().add(frame.paint(rect.shrink(frame.total_margin().left)));
-    ui.scope_builder(UiBuilder::new().id_salt(name).max_rect(rect.shrink(theme::CARD_PADDING)), add).inner
+    // the card has its room already: a child that takes none
+    add(&mut ui.new_child(UiBuilder::new().id_salt(name).max_rect(rect.shrink(theme::CARD_PADDING))))
 }
 
 /// What the text is coloured by, and the legend, which is a filter too.
@@ -61,6 +62,7 @@ fn tools(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
             (1..=LEVELS).for_each(|step| legend(ui, state, by, step, actions));
         });
     }
+    ui.add_space(4.0);
 }
 
 /// One level of the legend. A press colours the text from this level on.
