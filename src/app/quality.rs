@@ -22,8 +22,6 @@ use crate::protocol::{
 };
 use crate::store::ChatId;
 
-/// Half the 95 % interval of the mean KL divergence over the mean at which a comparison may stop by itself.
-pub const TIGHT: f64 = 0.05;
 /// Most designs of one comparison.
 pub const MOST_CANDIDATES: usize = 24;
 
@@ -114,8 +112,8 @@ pub struct Setup {
     pub n_ctx: u32,
     /// Most chunks; 0 = the whole text
     pub max_chunks: u32,
-    /// Ends by itself once the mean KL divergence is known within [`TIGHT`]
-    pub stop_early: bool,
+    /// Ends by itself once half the 95 % interval of every mean KL divergence is at most so many per cent of it; 0 = reads on
+    pub tight_percent: u32,
 }
 
 impl Default for Setup {
@@ -129,7 +127,7 @@ impl Default for Setup {
             pasted: String::new(),
             n_ctx: 512,
             max_chunks: 0,
-            stop_early: false,
+            tight_percent: 0,
         }
     }
 }
@@ -472,7 +470,7 @@ impl AppState {
             },
             n_ctx: setup.n_ctx,
             max_chunks: setup.max_chunks,
-            tight: setup.stop_early.then_some(TIGHT),
+            tight: (setup.tight_percent > 0).then(|| f64::from(setup.tight_percent) / 100.0),
             one_at_a_time: false,
         })
     }

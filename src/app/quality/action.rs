@@ -30,8 +30,8 @@ pub enum QualityAction {
     SetChunk(u32),
     /// Most chunks; 0 = all
     SetMaxChunks(u32),
-    /// Whether to stop once the mean is known well enough
-    SetStopEarly(bool),
+    /// Stop once every mean is known this well, per cent; 0 = read on
+    SetTight(u32),
     /// Compare what was set up
     Measure,
     /// Compare every rung on disk

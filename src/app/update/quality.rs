@@ -92,7 +92,7 @@ fn set_up(state: &mut AppState, action: QualityAction, effects: &mut Vec<Effect>
         }
         QualityAction::SetChunk(n_ctx) => state.quality.setup.n_ctx = n_ctx.clamp(16, 1 << 20),
         QualityAction::SetMaxChunks(chunks) => state.quality.setup.max_chunks = chunks,
-        QualityAction::SetStopEarly(on) => state.quality.setup.stop_early = on,
+        QualityAction::SetTight(percent) => state.quality.setup.tight_percent = percent.min(100),
         _ => {}
     }
 }

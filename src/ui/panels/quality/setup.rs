@@ -3,14 +3,12 @@
 use egui::{Frame, Margin, TextEdit, Ui, vec2};
 
 use super::ask;
-use crate::app::quality::{TIGHT, TextSource, Variant, on_disk};
+use crate::app::quality::{TextSource, Variant, on_disk};
 use crate::app::{Action, AppState, QualityAction};
 use crate::measure::format;
 use crate::ui::parts::ladder::file_name;
 use crate::ui::theme;
-use crate::ui::widgets::{
-    Chip, Icon, card, choice_row, label, muted, page_header, primary_button, secondary_button, segmented, toggle_row, wrapped,
-};
+use crate::ui::widgets::{Chip, Icon, card, choice_row, label, muted, page_header, primary_button, secondary_button, segmented, wrapped};
 
 /// What is typed.
 #[derive(Default)]
@@ -194,15 +192,15 @@ fn paste(ui: &mut Ui, view: &mut SetupView, actions: &mut Vec<Action>) {
 
 fn options(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let setup = &state.quality.setup;
-    let mut stop_early = setup.stop_early;
-    let note = format!("As soon as the 95 % interval of every mean KLD is within ± {:.0} % of it", TIGHT * 100.0);
-    if toggle_row(ui, "Stop early", &note, &mut stop_early).changed() {
-        ask(actions, QualityAction::SetStopEarly(stop_early));
-    }
     let mut chunks = setup.max_chunks;
     let lengths = [(0, "The whole text"), (4, "4 chunks"), (8, "8 chunks"), (16, "16 chunks"), (32, "32 chunks"), (64, "64 chunks")];
     if choice_row(ui, "How much to read", "More text, narrower intervals", &mut chunks, &lengths).changed() {
         ask(actions, QualityAction::SetMaxChunks(chunks));
+    }
+    let mut tight = setup.tight_percent;
+    let widths = [(0, "Never"), (20, "± 20 %"), (10, "± 10 %"), (5, "± 5 %"), (2, "± 2 %")];
+    if choice_row(ui, "Stop early", "Once the 95 % interval of every mean KLD is as narrow as this", &mut tight, &widths).changed() {
+        ask(actions, QualityAction::SetTight(tight));
     }
     let mut n_ctx = setup.n_ctx;
     let sizes = [(128, "128 tokens"), (256, "256 tokens"), (512, "512 tokens"), (1024, "1,024 tokens"), (2048, "2,048 tokens")];
