@@ -1,7 +1,7 @@
 //! Texts that quality is measured on: the one that ships with the program, and files of the user.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::Path;
 
 use crate::protocol::{EngineError, ErrorKind};
