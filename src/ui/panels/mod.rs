@@ -10,6 +10,7 @@ pub mod dialogs;
 pub mod library;
 pub mod log;
 pub mod notices;
+pub mod quality;
 pub mod rail;
 pub mod settings;
 pub mod status_bar;
@@ -38,6 +39,8 @@ pub struct Views {
     pub telemetry: telemetry::TelemetryView,
     /// Of the library page
     pub library: library::LibraryView,
+    /// Of the quality page
+    pub quality: quality::QualityView,
     /// Of the settings page
     pub settings: settings::SettingsView,
     /// Of the log view
@@ -76,6 +79,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
     CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
         Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
         Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
+        Page::Quality => quality::quality_page(ui, state, &mut views.quality, now.secs, actions),
         Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
     });
     let ctx = ui.ctx();
@@ -99,6 +103,6 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
-        Page::Settings => {}
+        Page::Quality | Page::Settings => {}
     }
 }
