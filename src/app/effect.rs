@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Forecast;
+use super::{Forecast, PlotRange};
 use crate::library::{Estimate, NearestFit, Scan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest};
 use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
@@ -40,6 +40,13 @@ pub enum Effect {
         /// bytes that an unload would free
         freed: u64,
     },
+    /// The same for a design that is being edited; only the latest counts. Answered by `Answer::Predicted`
+    Predict {
+        /// the design
+        design: Box<Design>,
+        /// bytes that an unload would free
+        freed: u64,
+    },
     /// Ask for a GGUF
     PickModel,
     /// Ask for a folder
@@ -51,8 +58,8 @@ pub enum Effect {
         /// the contents
         text: String,
     },
-    /// Ask where, then write a picture of the telemetry column
-    SavePlotsPng,
+    /// Ask where, then write a picture of the telemetry column as it was when asked: the plots show these times
+    SavePlotsPng(PlotRange),
     /// Put on the clipboard
     Copy(String),
     /// End the application
@@ -62,6 +69,8 @@ pub enum Effect {
 /// What a header says and what the design would take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
+    /// The file as the library spells it: one file is one rung however it was named
+    pub model: PathBuf,
     /// The model
     pub info: ModelInfo,
     /// Memory, predicted
@@ -96,6 +105,13 @@ pub enum Answer {
     Scanned(Box<Scan>),
     /// A header and a prediction
     Inspected {
+        /// the design asked about
+        design: Box<Design>,
+        /// what came of it
+        result: Box<Result<Inspection, EngineError>>,
+    },
+    /// What a design that is being edited would take
+    Predicted {
         /// the design asked about
         design: Box<Design>,
         /// what came of it

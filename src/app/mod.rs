@@ -8,6 +8,7 @@ mod action;
 mod chats;
 mod effect;
 mod load;
+mod memory;
 mod notices;
 mod state;
 mod telemetry;
@@ -16,10 +17,11 @@ pub mod update;
 pub use action::Action;
 pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
-pub use load::{Forecast, Loading, ReplyId, WantedLoad};
+pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};
+pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,
 };
-pub use telemetry::{Marker, MarkerKind, Points, Prefilling, Telemetry, visibly_differs};
+pub use telemetry::{Marker, MarkerKind, PlotRange, Points, Prefilling, Telemetry, visibly_differs};

@@ -55,7 +55,7 @@ pub struct WindowPlace {
     pub maximized: bool,
 }
 
-/// This machine's read bandwidth, measured once and kept until the machine changes.
+/// This machine's read bandwidth, measured once and kept until the machine, the program or the number of threads changes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bandwidth {
@@ -65,6 +65,15 @@ pub struct Bandwidth {
     pub threads: u32,
     /// The processor it was measured on
     pub cpu: String,
+    /// The program that measured it (its version line): another build may read memory in another way
+    pub build: String,
+}
+
+impl Bandwidth {
+    /// Whether it was measured by this build of the program on this processor.
+    pub fn is_of(&self, cpu: &str, build: &str) -> bool {
+        self.cpu == cpu && self.build == build
+    }
 }
 
 /// Whether the last model is loaded by itself at a start.

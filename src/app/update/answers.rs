@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, load, models};
+use super::{Answer, AppState, Effect, Now, chat, generate, load, models, predict};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -25,6 +25,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
         }
         Answer::Scanned(scan) => models::on_scanned(state, *scan, now, effects),
         Answer::Inspected { design, result } => load::on_inspected(state, *design, *result, now, effects),
+        Answer::Predicted { design, result } => predict::on_predicted(state, &design, *result),
         Answer::Health(error) => {
             if let Some(error) = &error
                 && state.unsaved.is_none()

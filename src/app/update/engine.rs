@@ -1,7 +1,7 @@
 //! What the engine says.
 
 use super::{AppState, Effect, Now, load, meter, models, reply};
-use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, Retry, Severity};
+use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, MemoryParts, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
 
 /// Lines of the engine kept for the log view.
@@ -31,7 +31,8 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             }
         }
         Event::Sample { sample } => {
-            state.telemetry.take(now.at, sample);
+            let memory = MemoryParts::of(&state.resident, Some(&sample));
+            state.telemetry.take(now.at, sample, &memory);
         }
         Event::Done { job } => reply::on_reread(state, job),
         // of jobs that the window does not start on this engine

@@ -7,7 +7,7 @@ use super::making::offer_make;
 use super::{Action, AppState, Effect, Now, generate};
 use crate::app::{Activity, ContextMeter, NoticeAction, Severity};
 use crate::library::{RungState, Scan};
-use crate::protocol::{Command, Design, JobId, Resident};
+use crate::protocol::{Command, Design, JobId, Resident, build};
 use crate::store::{Autoload, Bandwidth};
 
 pub(super) fn rescan(state: &mut AppState, effects: &mut Vec<Effect>) {
@@ -153,6 +153,6 @@ pub(super) fn on_probed(state: &mut AppState, job: JobId, gb_s: f64, threads: u3
         state.telemetry.bandwidth_confirmed = true;
     }
     state.telemetry.bandwidth_gb_s = Some(gb_s);
-    state.settings.bandwidth = Some(Bandwidth { gb_s, threads, cpu: state.cpu.clone() });
+    state.settings.bandwidth = Some(Bandwidth { gb_s, threads, cpu: state.cpu.clone(), build: build::version_line() });
     state.internal.settings_changed = Some(now.secs);
 }
