@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Page, QualityAction, SweepDraft};
+use super::{Page, PlotRange, QualityAction, SweepDraft};
 use crate::measure::sweep::SweepLimit;
 use crate::protocol::{Design, Overflow, SamplerOverrides};
 use crate::store::{ChatId, MessageId, Theme, WindowPlace};
@@ -18,10 +18,10 @@ pub enum Action {
     PausePlots(bool),
     /// How many seconds the plots show
     SetPlotWindow(f32),
-    /// Write what the plots show to a CSV file: the times in view where the plots are zoomed, seconds
-    ExportPlotsCsv(Option<[f64; 2]>),
-    /// Write the telemetry column as it looks to a PNG file
-    ExportPlotsPng,
+    /// Write what the plots show to a CSV file; `None` = without a zoom
+    ExportPlotsCsv(Option<PlotRange>),
+    /// Write the telemetry column as it looks to a PNG file; `None` = without a zoom
+    ExportPlotsPng(Option<PlotRange>),
 
     /// Ask for a GGUF with the system's dialog
     PickModel,
@@ -33,6 +33,8 @@ pub enum Action {
     LoadAnyway,
     /// Load what was named as fitting instead
     LoadNearestFit,
+    /// Foretell what the design takes that is being edited
+    PredictDesign(Box<Design>),
     /// Load the edited design
     ApplyDesign(Box<Design>),
     /// Free the active model, or one that is kept warm
@@ -100,6 +102,8 @@ pub enum Action {
     BranchToNewChat(MessageId),
     /// Show the exact prompt that the draft would be sent as
     ShowPrompt,
+    /// Show the exact prompt that this reply was made from
+    ShowPromptOf(MessageId),
     /// What to do with the prompt that did not fit
     ResolveOverflow(Overflow),
     /// What to do from now on when a prompt does not fit

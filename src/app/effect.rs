@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Forecast, Unfinished};
+use super::{Forecast, PlotRange, Unfinished};
 use crate::library::{Estimate, NearestFit, Scan};
 use crate::measure::sweep::{Sweep, SweepPlan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
@@ -78,6 +78,13 @@ pub enum Effect {
         /// bytes that an unload would free
         freed: u64,
     },
+    /// The same for a design that is being edited; only the latest counts. Answered by `Answer::Predicted`
+    Predict {
+        /// the design
+        design: Box<Design>,
+        /// bytes that an unload would free
+        freed: u64,
+    },
     /// Ask for a GGUF
     PickModel,
     /// Ask for a folder
@@ -89,8 +96,8 @@ pub enum Effect {
         /// the contents
         text: String,
     },
-    /// Ask where, then write a picture of the telemetry column
-    SavePlotsPng,
+    /// Ask where, then write a picture of the telemetry column as it was when asked: the plots show these times
+    SavePlotsPng(PlotRange),
     /// Put on the clipboard
     Copy(String),
     /// End the application
@@ -100,6 +107,8 @@ pub enum Effect {
 /// What a header says and what the design would take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
+    /// The file as the library spells it: one file is one rung however it was named
+    pub model: PathBuf,
     /// The model
     pub info: ModelInfo,
     /// Memory, predicted
@@ -153,6 +162,13 @@ pub enum Answer {
     SweepRead(Box<Sweep>),
     /// Sweeps that are not done, the latest first
     SweepsFound(Vec<Unfinished>),
+    /// What a design that is being edited would take
+    Predicted {
+        /// the design asked about
+        design: Box<Design>,
+        /// what came of it
+        result: Box<Result<Inspection, EngineError>>,
+    },
     /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
     Health(Option<EngineError>),
     /// A text file

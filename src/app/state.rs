@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Measure, Notices, Quality, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Measure, Notices, Prediction, Quality, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -80,6 +80,8 @@ pub struct Generating {
     pub kept: usize,
     /// Reading the prompt: tokens done, tokens in all
     pub prefill: Option<(u64, u64)>,
+    /// When reading the prompt began, seconds
+    pub read_since: Option<f64>,
     /// Tokens of the reply so far
     pub tokens: u32,
     /// When the last merged batch ended, engine clock, seconds
@@ -106,6 +108,7 @@ impl Generating {
             kept: text.len(),
             text,
             prefill: None,
+            read_since: None,
             tokens: 0,
             last: 0.0,
             first: None,
@@ -217,6 +220,8 @@ pub struct FitWarning {
 pub struct PromptView {
     /// Asked for by this job; replaced when it answers
     pub job: JobId,
+    /// What to know when it is that of a reply rather than of the draft; `None` for the draft's
+    pub of_reply: Option<Vec<String>>,
     /// The prompt, once there
     pub rendered: Option<Result<Rendered, EngineError>>,
 }
@@ -293,6 +298,8 @@ pub struct AppState {
     pub log: Vec<String>,
     /// The engine died, or a load was refused
     pub crash: Option<Crash>,
+    /// What is foretold of the design that is being edited
+    pub prediction: Option<Prediction>,
     /// A rung that is being made
     pub making: Option<Making>,
     /// What lies over the page
@@ -443,6 +450,11 @@ impl AppState {
     /// What is to be done when a prompt does not fit.
     pub fn overflow(&self) -> Overflow {
         self.settings.overflow
+    }
+
+    /// Whether the memory bandwidth is being measured.
+    pub fn is_probing(&self) -> bool {
+        self.internal.probing.is_some()
     }
 
     /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted, probed or

@@ -127,6 +127,12 @@ pub const FIELD_KEYS: &[(&str, &str, &str)] = &[
     ("Chat", "Shift+Enter", "Begin a new line"),
     ("Chat", "Ctrl+Enter", "Go on with a notebook"),
     ("Quality", "Left, Right", "Show the token before or after, in the text"),
+    ("Chat", "PageUp", "Scroll the conversation up, PageDown down"),
+    ("Chat", "Home", "Go to its beginning, End to its end"),
+    ("Chat", "↑↓", "Walk the list of chats, Enter opens"),
+    ("Chat", "F2", "Rename the chat that has the focus"),
+    ("Chat", "Delete", "Delete the chat that has the focus"),
+    ("Engine", "←→", "Walk the ladder, Enter switches"),
     ("Telemetry", "Ctrl+Wheel", "Zoom the plot under the pointer"),
     ("General", "Tab", "Go to the next control"),
 ];

@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, history, load, measure, models, quality};
+use super::{Answer, AppState, Effect, Now, chat, generate, history, load, measure, models, predict, quality};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -42,6 +42,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
         Answer::SweepRead(sweep) => measure::on_read(state, *sweep, now, effects),
         Answer::SweepsFound(found) => measure::on_found(state, found),
         Answer::Inspected { design, result } => load::on_inspected(state, *design, *result, now, effects),
+        Answer::Predicted { design, result } => predict::on_predicted(state, &design, *result),
         Answer::Health(error) => {
             if let Some(error) = &error
                 && state.unsaved.is_none()

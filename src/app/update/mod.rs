@@ -10,6 +10,7 @@ mod making;
 mod measure;
 mod meter;
 mod models;
+mod predict;
 mod quality;
 mod reply;
 mod settings;
@@ -41,6 +42,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::SelectRung(quant) => models::select_rung(state, &quant, now, &mut effects),
         Action::LoadAnyway => load::load_anyway(state, now, &mut effects),
         Action::LoadNearestFit => load::load_nearest(state, now, &mut effects),
+        Action::PredictDesign(design) => predict::predict(state, *design, &mut effects),
         Action::ApplyDesign(design) => load::begin_load(state, *design, now, None, &mut effects),
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
@@ -75,13 +77,14 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
         Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
         Action::ShowPrompt => meter::show_prompt(state, &mut effects),
+        Action::ShowPromptOf(message) => meter::show_prompt_of(state, message, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
 
         Action::ToggleTelemetry
         | Action::PausePlots(_)
         | Action::SetPlotWindow(_)
         | Action::ExportPlotsCsv(_)
-        | Action::ExportPlotsPng
+        | Action::ExportPlotsPng(_)
         | Action::SetKeepWarm(_)
         | Action::SetOverflow(_)
         | Action::SetSampler(_)

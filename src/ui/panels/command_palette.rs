@@ -95,7 +95,7 @@ pub fn entries(state: &AppState) -> Vec<Entry> {
         entries.push(Entry::action(format!("Theme: {name}"), "", Action::SetTheme(theme)));
     }
     entries.push(Entry::action("Export the plots as CSV", "", Action::ExportPlotsCsv(None)));
-    entries.push(Entry::action("Export the plots as a picture", "", Action::ExportPlotsPng));
+    entries.push(Entry::action("Export the plots as a picture", "", Action::ExportPlotsPng(None)));
     entries.push(Entry::action("Add a model folder…", "", Action::PickFolder));
     for (family, rung) in
         state.family().into_iter().flat_map(|family| ladder::rungs(state, family).into_iter().map(move |rung| (family, rung)))
@@ -198,7 +198,7 @@ fn contents(ui: &mut Ui, all: &[Entry], view: &mut PaletteView) -> Option<Does> 
         step -= isize::from(input.consume_key(Modifiers::NONE, Key::ArrowUp));
         run = input.consume_key(Modifiers::NONE, Key::Enter);
     });
-    let hint = egui::RichText::new("Type a command").color(palette.faint);
+    let hint = egui::RichText::new("Type a command").color(palette.muted);
     let edit = TextEdit::singleline(&mut view.query).hint_text(hint).desired_width(f32::INFINITY).margin(egui::Margin::symmetric(12, 9));
     let edit = ui.add(edit).accessible_name("Command");
     if view.just_opened {
@@ -251,7 +251,7 @@ fn row(ui: &mut Ui, entry: &Entry, selected: bool) -> Response {
         Does::Command(command) => shortcuts::keys_of(ui.ctx(), command).unwrap_or_default(),
         Does::Action(_) => entry.note.clone(),
     };
-    let note = crate::ui::widgets::elided(ui, &note, theme::mono_at(11.0), palette.muted, rect.width() * 0.4);
+    let note = crate::ui::widgets::elided(ui, &note, theme::mono_small(), palette.muted, rect.width() * 0.4);
     let words = crate::ui::widgets::elided(ui, &entry.words, theme::body(), palette.text, rect.width() - note.size().x - 32.0);
     let inner = Rect::from_min_max(rect.min + vec2(10.0, 0.0), rect.max - vec2(10.0, 0.0));
     let middle = rect.center().y;

@@ -141,7 +141,7 @@ fn skipped(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
                 let path = file.path.display().to_string();
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{}: {path}", file.why)));
                 let why = elided(ui, &file.why, theme::small(), palette.text, rect.width() - 40.0);
-                let words = elided(ui, &path, theme::mono_at(12.0), palette.muted, rect.width() - 40.0);
+                let words = elided(ui, &path, theme::mono_small(), palette.muted, rect.width() - 40.0);
                 ui.painter().galley(rect.min + vec2(0.0, 3.0), why, palette.text);
                 ui.painter().galley(rect.min + vec2(0.0, 20.0), words, palette.muted);
                 let at = Rect::from_center_size(pos2(rect.right() - 18.0, rect.center().y), vec2(28.0, 28.0));
