@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Measure, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Measure, Measuring, Notices, Outcome, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -29,19 +29,22 @@ pub enum Page {
     Chat,
     /// Families, rungs, folders
     Library,
+    /// What was measured
+    Runs,
     /// How it behaves
     Settings,
 }
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Library, Self::Settings];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Library, Self::Runs, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
             Self::Library => "Library",
+            Self::Runs => "Runs",
             Self::Settings => "Settings",
         }
     }
@@ -292,6 +295,8 @@ pub struct AppState {
     pub crash: Option<Crash>,
     /// A rung that is being made
     pub making: Option<Making>,
+    /// A run that is being measured again, or the canary
+    pub measuring: Option<Measuring>,
     /// What lies over the page
     pub dialog: Dialog,
     /// The models on disk
@@ -355,6 +360,8 @@ pub struct Internal {
     pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds
     pub(super) autoload_first: bool,
+    /// What came of the last measurement, until it is told
+    pub(super) outcome: Outcome,
     /// The chat whose draft is sent once the model is ready
     pub(super) send_when_ready: Option<ChatId>,
 }
@@ -418,7 +425,7 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running()
+        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running() || self.measuring.is_some()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

@@ -9,6 +9,7 @@ pub mod panels;
 pub mod parts;
 pub mod picture;
 pub mod plain_text;
+mod runs_files;
 pub mod runtime;
 pub mod shortcuts;
 mod sweeps;

@@ -11,6 +11,7 @@ pub mod library;
 pub mod log;
 pub mod notices;
 pub mod rail;
+pub mod runs;
 pub mod settings;
 pub mod status_bar;
 pub mod telemetry;
@@ -38,6 +39,8 @@ pub struct Views {
     pub telemetry: telemetry::TelemetryView,
     /// Of the library page
     pub library: library::LibraryView,
+    /// Of the runs page
+    pub runs: runs::RunsView,
     /// Of the settings page
     pub settings: settings::SettingsView,
     /// Of the log view
@@ -76,6 +79,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
     CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
         Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
         Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
+        Page::Runs => runs::runs_page(ui, state, &mut views.runs, now.secs, actions),
         Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
     });
     let ctx = ui.ctx();
@@ -99,6 +103,7 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
+        Page::Runs => views.runs.focus_search |= search,
         Page::Settings => {}
     }
 }
