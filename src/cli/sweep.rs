@@ -111,6 +111,7 @@ fn plan(args: &SweepArgs, out: Output) -> Result<SweepPlan, CliError> {
         budget_seconds: args.budget,
         seed: args.order_seed.unwrap_or_else(drive::seed_by_time),
         quality,
+        search: args.search,
         keep_warm_bytes: keep_warm_bytes.max(1),
         ..SweepPlan::default()
     })

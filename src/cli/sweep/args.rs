@@ -44,6 +44,9 @@ pub struct SweepArgs {
     /// Take no longer than this, seconds; what was measured stands
     #[arg(long, value_name = "SECONDS", value_parser = fraction)]
     pub budget: Option<f64>,
+    /// Look for the best design instead of measuring all of them equally often
+    #[arg(long)]
+    pub search: bool,
     /// Go on with a sweep that was stopped, by its file or name
     #[arg(long, value_name = "FILE|ID", conflicts_with_all = ["file", "grid", "limit", "goal", "budget", "text", "save", "name"])]
     pub resume: Option<String>,

@@ -1,7 +1,8 @@
 //! A sweep put into an engine's commands, and an engine's events put into outcomes.
 
-use super::machine::{Loss, Outcome, Step, Sweep};
+use super::machine::Sweep;
 use super::plan::SweepLimit;
+use super::step::{Loss, Outcome, Step};
 use crate::measure::quality::tally::Tally;
 use crate::protocol::{BenchRow, Command, EngineError, ErrorKind, Event, JobId, RunId, Stage};
 

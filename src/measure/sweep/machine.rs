@@ -6,124 +6,24 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cooling::Cooling;
-use super::plan::{SweepLimit, SweepPlan};
+use super::plan::{SweepLimit, SweepPlan, of_the_same_quality, one_of_each_quality};
+use super::seek::{Answer, Found, PP, QUALITY, Seeker, TG};
+use super::step::{End, Loss, Outcome, Row, Step};
 use crate::measure::order::{Slot, schedule};
 use crate::measure::stats;
-use crate::protocol::{BenchPlan, BenchRow, Effective, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Surroundings, Warmup};
+use crate::protocol::{BenchPlan, BenchRow, BenchTest, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Warmup};
 
 /// How often a measurement may be found unfinished before its design is given up: the program that measured it ended, and may again.
 const INTERRUPTIONS: u32 = 2;
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Compare candidates with the reference
-    Quality {
-        /// which candidate of the sweep each candidate of the plan stands for
-        candidates: Vec<usize>,
-        /// to be sent as it is
-        plan: Box<QualityPlan>,
-    },
-    /// Measure one candidate once
-    Measure {
-        /// which block, from 0
-        block: usize,
-        /// which candidate, from 0
-        candidate: usize,
-        /// to be sent as it is
-        plan: Box<BenchPlan>,
-    },
-    /// Leave the machine alone
-    CoolDown {
-        /// for so long
-        seconds: f64,
-        /// because of this, as a sentence
-        why: String,
-    },
-    /// Nothing more
-    Done(End),
-}
-
-/// Why a sweep is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// Everything was measured
-    Complete,
-    /// The time was used up
-    Budget,
-    /// A person ended it
-    Cancelled,
-    /// No design is left: all failed
-    NothingLeft,
-}
-
-/// The quality loss of one design.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Loss {
-    /// Mean KL divergence, nats a token
-    pub kld: f64,
-    /// Half its 95 % interval, where there are enough tokens
-    pub kld_error: Option<f64>,
-    /// Perplexity
-    pub perplexity: f64,
-    /// Tokens whose most probable continuation is the reference's, 0..1
-    pub same_top: f64,
-    /// Tokens scored
-    pub tokens: u64,
-}
-
-/// What came of a step.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// Of `Measure`: the cells
-    Measured(Vec<BenchRow>),
-    /// Of `Quality`: one for each candidate of its plan; `None` where nothing was scored
-    Compared(Vec<Option<Loss>>),
-    /// Of `CoolDown`
-    Cooled,
-    /// The engine refused, failed or died. Cancellation of the job is no failure: it says nothing about the design
-    Failed(EngineError),
-}
-
-/// What is known of one candidate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Row {
-    /// Samples by figure, one a block
-    pub samples: BTreeMap<Metric, Vec<f64>>,
-    /// What the machine did, one a cell of each block
-    pub surroundings: Vec<Surroundings>,
-    /// Quality loss, where it was measured
-    pub loss: Option<Loss>,
-    /// Why quality loss is not known although it was asked for
-    pub no_loss: Option<EngineError>,
-    /// Why it failed; it is not measured any more then
-    pub failure: Option<EngineError>,
-    /// When it was first measured, Unix time, milliseconds
-    pub started_ms: i64,
-    /// Seconds spent on it, preparations included
-    pub seconds: f64,
-    /// Of these, seconds that were measured
-    pub measured_seconds: f64,
-    /// How often it was measured
-    pub blocks: usize,
-    /// What it ran with
-    pub effective: Effective,
-}
-
-impl Row {
-    /// The middle sample of a figure. `None` when it was not measured.
-    pub fn figure(&self, metric: Metric) -> Option<f64> {
-        stats::median(self.samples.get(&metric)?)
-    }
-}
 
 /// One measurement of one candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Visit {
     block: usize,
     candidate: usize,
+    repetitions: u32,
+    /// Whether the pp and the tg cell are measured
+    cells: (bool, bool),
 }
 
 /// A sweep and everything it has found out.
@@ -138,6 +38,9 @@ pub struct Sweep {
     /// Candidates whose quality loss is still to be measured, together
     unjudged: Vec<Vec<usize>>,
     cooling: Cooling,
+    seeker: Option<Seeker>,
+    /// What came so far of what the search asked for
+    answer: Option<Answer>,
     /// How often the step that is next was begun and not ended
     begun: u32,
     /// The numbers under which rows are kept as runs, by candidate
@@ -158,20 +61,28 @@ impl Sweep {
             return Err(fault);
         }
         let rows: Vec<Row> = plan.candidates.iter().map(|candidate| Row { failure: candidate.refusal.clone(), ..Row::default() }).collect();
+        let is_search = plan.search;
         let mut sweep = Self {
-            unjudged: Some(one_of_each_quality(&plan)).filter(|chosen| plan.quality.is_some() && !chosen.is_empty()).into_iter().collect(),
+            unjudged: Some(one_of_each_quality(&plan))
+                .filter(|chosen| plan.quality.is_some() && !is_search && !chosen.is_empty())
+                .into_iter()
+                .collect(),
             plan,
             rows,
             order: Vec::new(),
             at: 0,
             cooling: Cooling::default(),
+            seeker: is_search.then(Seeker::default),
+            answer: None,
             begun: 0,
             kept: BTreeMap::new(),
             elapsed: 0.0,
             ended: None,
         };
-        let all = sweep.alive();
-        sweep.add_blocks(&all, sweep.plan.blocks as usize);
+        if !is_search {
+            let all = sweep.alive();
+            sweep.add_blocks(&all, sweep.plan.blocks as usize);
+        }
         sweep.settle();
         Ok(sweep)
     }
@@ -205,6 +116,10 @@ impl Sweep {
     pub fn seconds_left(&self) -> Option<f64> {
         if self.ended.is_some() {
             return Some(0.0);
+        }
+        if self.seeker.is_some() {
+            // how much it will ask for, nobody knows
+            return self.plan.budget_seconds.map(|budget| (budget - self.elapsed).max(0.0));
         }
         let cost = |row: &Row| (row.blocks > 0).then(|| row.seconds / row.blocks as f64);
         let known: Vec<f64> = self.rows.iter().filter_map(cost).collect();
@@ -241,7 +156,9 @@ impl Sweep {
         let first = self.order.iter().map(|visit| visit.block + 1).max().unwrap_or(0);
         let seed = self.plan.seed.wrapping_add(first as u64);
         let slots = schedule(candidates.len(), blocks, seed);
-        let visit = |slot: &Slot| Some(Visit { block: first + slot.block, candidate: *candidates.get(slot.design)? });
+        let visit = |slot: &Slot| {
+            Some(Visit { block: first + slot.block, candidate: *candidates.get(slot.design)?, repetitions: 1, cells: (true, true) })
+        };
         self.order.extend(slots.iter().filter_map(visit));
     }
 
@@ -257,7 +174,7 @@ impl Sweep {
             return Step::CoolDown { seconds, why };
         }
         match self.order.get(self.at) {
-            Some(visit) => self.measure_step(visit.block, visit.candidate),
+            Some(visit) => self.measure_step(*visit),
             None => Step::Done(End::Complete),
         }
     }
@@ -277,12 +194,14 @@ impl Sweep {
         Step::Quality { candidates: together.to_vec(), plan: Box::new(plan) }
     }
 
-    fn measure_step(&self, block: usize, candidate: usize) -> Step {
+    fn measure_step(&self, visit: Visit) -> Step {
+        let Visit { block, candidate, repetitions, cells: (pp, tg) } = visit;
         let Some(of) = self.plan.candidates.get(candidate) else { return Step::Done(End::Complete) };
+        let wanted = |test: &BenchTest| if test.n_gen == 0 { pp } else { tg };
         let plan = BenchPlan {
             design: of.design.clone(),
-            tests: self.plan.tests(of),
-            repetitions: 1,
+            tests: self.plan.tests(of).into_iter().filter(wanted).collect(),
+            repetitions,
             warmup: if self.plan.no_warmup { Warmup::None } else { Warmup::Brief },
             own_context: true,
             keep_warm_bytes: self.plan.keep_warm_bytes,
@@ -335,7 +254,7 @@ impl Sweep {
             (_, Outcome::Failed(error)) if error.kind == ErrorKind::Cancelled => {}
             (Step::Measure { candidate, .. }, Outcome::Measured(cells)) => self.measured(candidate, &cells, seconds, began_ms),
             (Step::Measure { candidate, .. }, Outcome::Failed(error)) => self.failed(candidate, error, seconds, began_ms),
-            (Step::Quality { candidates, .. }, Outcome::Compared(losses)) => self.compared(&candidates, &losses),
+            (Step::Quality { candidates, .. }, Outcome::Compared(losses)) => self.compared(&candidates, &losses, seconds),
             (Step::Quality { candidates, .. }, Outcome::Failed(error)) => self.not_compared(&candidates, &error),
             (Step::CoolDown { .. }, _) => self.cooling.done(),
             // an answer to a question that was not asked
@@ -348,11 +267,20 @@ impl Sweep {
         let file_size = self.plan.candidates.get(candidate).map_or(0, |of| of.facts.file_size);
         let Some(row) = self.rows.get_mut(candidate) else { return };
         let before = row.figure(Metric::DecodeTps).or_else(|| row.figure(Metric::PrefillTps));
-        for (metric, value) in super::samples::of(cells, file_size) {
-            row.samples.entry(metric).or_default().push(value);
+        for (metric, values) in super::samples::of(cells, file_size) {
+            row.samples.entry(metric).or_default().extend(values);
         }
         row.surroundings.extend(cells.iter().flat_map(|cell| cell.surroundings.iter().copied()));
-        row.measured_seconds += cells.iter().flat_map(|cell| &cell.samples_ns).map(|ns| *ns as f64 / 1e9).sum::<f64>();
+        let measured = |cell: &BenchRow| cell.samples_ns.iter().map(|ns| *ns as f64 / 1e9).sum::<f64>();
+        let all: f64 = cells.iter().map(measured).sum();
+        row.measured_seconds += all;
+        if let Some(answer) = &mut self.answer {
+            for cell in cells {
+                let instrument = if cell.test.n_gen == 0 { PP } else { TG };
+                answer.add(&super::samples::of(std::slice::from_ref(cell), file_size), instrument, measured(cell));
+            }
+            answer.add_overhead((seconds - all).max(0.0));
+        }
         if row.started_ms == 0 {
             row.started_ms = began_ms;
         }
@@ -368,6 +296,10 @@ impl Sweep {
     }
 
     fn failed(&mut self, candidate: usize, error: EngineError, seconds: f64, began_ms: i64) {
+        if let Some(answer) = &mut self.answer {
+            answer.fail(error.to_string());
+            answer.add_overhead(seconds);
+        }
         let Some(row) = self.rows.get_mut(candidate) else { return };
         row.failure = Some(error);
         row.seconds += seconds;
@@ -377,7 +309,7 @@ impl Sweep {
         self.at += 1;
     }
 
-    fn compared(&mut self, candidates: &[usize], losses: &[Option<Loss>]) {
+    fn compared(&mut self, candidates: &[usize], losses: &[Option<Loss>], seconds: f64) {
         for (judged, loss) in candidates.iter().zip(losses) {
             for same in of_the_same_quality(&self.plan, *judged) {
                 let Some(row) = self.rows.get_mut(same) else { continue };
@@ -392,12 +324,22 @@ impl Sweep {
                 }
             }
         }
+        if let (Some(answer), Some(row)) = (&mut self.answer, candidates.first().and_then(|of| self.rows.get(*of))) {
+            let known = [Metric::Kld, Metric::Perplexity, Metric::SameTop].into_iter();
+            let figures = known.filter_map(|metric| Some((metric, row.samples.get(&metric)?.clone()))).collect();
+            answer.add(&figures, QUALITY, seconds);
+        }
         self.unjudged.remove(0);
     }
 
     /// Together they failed: each alone, so that one that cannot be read does not hide the others.
     fn not_compared(&mut self, candidates: &[usize], error: &EngineError) {
         self.unjudged.remove(0);
+        if let Some(answer) = &mut self.answer {
+            answer.fail(error.to_string());
+            // without its loss, its speed is of no use
+            self.order.truncate(self.at);
+        }
         if candidates.len() > 1 {
             self.unjudged = candidates.iter().map(|candidate| vec![*candidate]).collect();
             return;
@@ -420,12 +362,40 @@ impl Sweep {
             self.ended = Some(End::NothingLeft);
             return;
         }
-        if self.at >= self.order.len() {
-            self.ended = Some(End::Complete);
+        if self.at >= self.order.len() && !self.seek() {
+            let is_late = self.found().is_some_and(|found| found.is_out_of_time);
+            self.ended = Some(if is_late { End::Budget } else { End::Complete });
         }
-        if self.ended.is_none() && self.is_out_of_time() {
+        if self.ended.is_none() && self.seeker.is_none() && self.is_out_of_time() {
             self.ended = Some(End::Budget);
         }
+    }
+
+    /// Tells the search what came of its last wish and takes the next one; false when there is no search, or it has ended.
+    fn seek(&mut self) -> bool {
+        let Some(mut seeker) = self.seeker.take() else { return false };
+        if let Some(answer) = self.answer.take() {
+            seeker.tell(&self.plan, answer);
+        }
+        let wish = seeker.ask(&self.plan);
+        self.seeker = Some(seeker);
+        let Some(wish) = wish else { return false };
+        self.answer = Some(Answer::default());
+        let asks = |instrument: usize| wish.instruments.contains(&instrument);
+        if asks(QUALITY) && self.plan.quality.is_some() {
+            self.unjudged.push(vec![wish.candidate]);
+        }
+        if asks(PP) || asks(TG) {
+            let visit =
+                Visit { block: self.order.len(), candidate: wish.candidate, repetitions: wish.repetitions, cells: (asks(PP), asks(TG)) };
+            self.order.push(visit);
+        }
+        true
+    }
+
+    /// What the search found, once it has ended.
+    pub fn found(&self) -> Option<&Found> {
+        self.seeker.as_ref()?.found.as_ref()
     }
 
     /// Whether the next measurement would end after the budget. One that was never made is taken to cost what the others did.
@@ -442,26 +412,4 @@ impl Sweep {
         let Some(row) = self.rows.get(candidate) else { return (RunTrust::TooFew, Vec::new()) };
         super::trust::judge(row, &self.cooling)
     }
-}
-
-/// What quality depends on: neither threads nor batches change what a model says by more than rounding.
-fn quality_key(plan: &SweepPlan, candidate: usize) -> Option<impl PartialEq + use<>> {
-    let design = &plan.candidates.get(candidate)?.design;
-    Some((design.model.clone(), design.type_k, design.type_v, design.flash_attention))
-}
-
-fn of_the_same_quality(plan: &SweepPlan, candidate: usize) -> Vec<usize> {
-    let key = quality_key(plan, candidate);
-    (0..plan.candidates.len()).filter(|other| quality_key(plan, *other) == key).collect()
-}
-
-/// The first candidate of each quality that is not refused.
-fn one_of_each_quality(plan: &SweepPlan) -> Vec<usize> {
-    let mut chosen: Vec<usize> = Vec::new();
-    for (i, candidate) in plan.candidates.iter().enumerate() {
-        if candidate.refusal.is_none() && chosen.iter().all(|other| quality_key(plan, *other) != quality_key(plan, i)) {
-            chosen.push(i);
-        }
-    }
-    chosen
 }

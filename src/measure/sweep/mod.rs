@@ -16,6 +16,8 @@ mod machine;
 mod plan;
 mod result;
 mod samples;
+mod seek;
+mod step;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -23,6 +25,8 @@ mod trust;
 pub use conductor::{Conductor, Heard, Order};
 pub use cooling::Cooling;
 pub use grid::{Grid, GridError, Key, RungFile};
-pub use machine::{End, Loss, Outcome, Row, Step, Sweep};
+pub use machine::Sweep;
 pub use plan::{BLOCKS, Candidate, Facts, SweepLimit, SweepPlan, SweepQuality};
 pub use result::{BestFound, Infeasible, SweepResult};
+pub use seek::{Found, Other};
+pub use step::{End, Loss, Outcome, Row, Step};

@@ -144,6 +144,8 @@ pub struct SweepPlan {
     pub seed: u64,
     /// Measures quality loss, too
     pub quality: Option<SweepQuality>,
+    /// Looks for the best for the goal, instead of measuring everything equally often
+    pub search: bool,
     /// Bytes of models and contexts that the engine may keep between measurements; what does not fit is loaded again
     pub keep_warm_bytes: u64,
     /// What it runs on; the model's part is filled in for each run
@@ -166,6 +168,7 @@ impl Default for SweepPlan {
             budget_seconds: None,
             seed: 1,
             quality: None,
+            search: false,
             keep_warm_bytes: 0,
             environment: Environment::default(),
             ops_gflops: None,
@@ -221,6 +224,29 @@ impl SweepPlan {
         let unmeasured = self.limits.iter().find(|limit| !measured(limit.metric))?;
         Some(format!("A limit is set on {}, but this sweep does not measure it", unmeasured.metric.name()))
     }
+}
+
+/// What quality depends on: neither threads nor batches change what a model says by more than rounding.
+fn quality_key(plan: &SweepPlan, candidate: usize) -> Option<impl PartialEq + use<>> {
+    let design = &plan.candidates.get(candidate)?.design;
+    Some((design.model.clone(), design.type_k, design.type_v, design.flash_attention))
+}
+
+/// Candidates that say the same as this one.
+pub(super) fn of_the_same_quality(plan: &SweepPlan, candidate: usize) -> Vec<usize> {
+    let key = quality_key(plan, candidate);
+    (0..plan.candidates.len()).filter(|other| quality_key(plan, *other) == key).collect()
+}
+
+/// The first candidate of each quality that is not refused.
+pub(super) fn one_of_each_quality(plan: &SweepPlan) -> Vec<usize> {
+    let mut chosen: Vec<usize> = Vec::new();
+    for (i, candidate) in plan.candidates.iter().enumerate() {
+        if candidate.refusal.is_none() && chosen.iter().all(|other| quality_key(plan, *other) != quality_key(plan, i)) {
+            chosen.push(i);
+        }
+    }
+    chosen
 }
 
 #[cfg(test)]

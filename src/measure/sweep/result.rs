@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::machine::{End, Row, Sweep};
+use super::machine::Sweep;
 use super::plan::{Candidate, SweepLimit, axis, index};
+use super::seek::Found;
+use super::step::{End, Row};
 use crate::measure::pareto::{self, Standing};
 use crate::measure::verdict::{self, Verdict};
 use crate::measure::{Roofline, format, roofline};
@@ -55,12 +57,18 @@ impl Sweep {
         let axes: Vec<pareto::Axis> = plan.axes().into_iter().map(axis).collect();
         let standings = pareto::judge(&points, &axes, &limits);
         let front = (0..standings.len()).filter(|i| standings.get(*i) == Some(&Standing::Front)).collect();
-        let infeasible =
-            standings.iter().enumerate().filter_map(|(index, standing)| Some(Infeasible { index, why: self.barred(index, standing)? }));
+        let barred = |(index, standing): (usize, &Standing)| Some(Infeasible { index, why: self.barred(index, standing)? });
+        let mut infeasible: Vec<Infeasible> = standings.iter().enumerate().filter_map(barred).collect();
+        for other in self.found().iter().flat_map(|found| &found.others).filter(|other| other.is_barred) {
+            if infeasible.iter().all(|known| known.index != other.index) {
+                infeasible.push(Infeasible { index: other.index, why: other.why.clone() });
+            }
+        }
+        infeasible.sort_by_key(|barred| barred.index);
         SweepResult {
             runs: (0..plan.candidates.len()).filter_map(|index| self.run(index)).collect(),
-            infeasible: infeasible.collect(),
-            best: self.best(&points, &limits),
+            infeasible,
+            best: self.found().map_or_else(|| self.best(&points, &limits), |found| self.found_best(found)),
             standings,
             front,
         }
@@ -118,6 +126,23 @@ impl Sweep {
         Some(BestFound { index: best.index, why, ties: best.runners_up })
     }
 
+    /// The best of a search, with what finding it took.
+    fn found_best(&self, found: &Found) -> Option<BestFound> {
+        let (index, goal) = (found.best?, self.plan().goal);
+        let value = figure(goal, self.rows().get(index)?.figure(goal)?);
+        let most = if goal.higher_is_better() { "Highest" } else { "Lowest" };
+        let within = if self.plan().limits.is_empty() { "" } else { " within the limits" };
+        let (tried, all) = (found.tried, self.plan().candidates.len());
+        let compared = if found.is_confirmed { "compared with the next best in paired blocks" } else { "not compared in paired blocks" };
+        let (spent, whole) = (format::seconds(found.spent), format::seconds(found.exhaustive));
+        let why = format!(
+            "{most} {}{within}: {value}, {compared}; {tried} of {all} designs were measured in {spent}, all of them would take about {whole} \
+             (estimate)",
+            lower(goal.name()),
+        );
+        Some(BestFound { index, why, ties: found.ties.iter().map(|(tie, _)| *tie).collect() })
+    }
+
     /// A candidate as a run, as far as it was measured.
     fn run(&self, index: usize) -> Option<Run> {
         let (plan, candidate, row) = (self.plan(), self.plan().candidates.get(index)?, self.rows().get(index)?);
@@ -128,7 +153,8 @@ impl Sweep {
                 Some(End::Budget) => "Not measured: the time was used up",
                 Some(_) => "Not measured: the sweep was ended before",
             };
-            reasons = vec![because.into()];
+            let searched = self.found().and_then(|found| found.others.iter().find(|other| other.index == index));
+            reasons = vec![searched.map_or_else(|| because.into(), |other| other.why.clone())];
         }
         if let Some(error) = &row.no_loss {
             reasons.push(format!("Quality loss was not measured: {error}"));
@@ -150,8 +176,8 @@ impl Sweep {
                 ..plan.environment.clone()
             },
             samples: row.samples.clone(),
-            // every block holds each design once
-            blocks: (0..u32::try_from(row.blocks).unwrap_or(u32::MAX)).collect(),
+            // every block holds each design once; a search compares otherwise, and says so itself
+            blocks: if plan.search { Vec::new() } else { (0..u32::try_from(row.blocks).unwrap_or(u32::MAX)).collect() },
             trust,
             reasons,
             failure: row.failure.clone(),

@@ -24,9 +24,12 @@ fn cells(bench: &crate::protocol::BenchPlan, tps: f64) -> Vec<BenchRow> {
         let ns = (tokens / tps * 1e9) as u64;
         BenchRow {
             test: *test,
-            samples_ns: vec![ns],
-            ttft_ns: if test.n_prompt > 0 { vec![ns + 1000] } else { Vec::new() },
-            gaps_ns: if test.n_gen > 0 { vec![vec![ns / u64::from(test.n_gen); test.n_gen as usize]] } else { Vec::new() },
+            samples_ns: vec![ns; bench.repetitions as usize],
+            ttft_ns: if test.n_prompt > 0 { vec![ns + 1000; bench.repetitions as usize] } else { Vec::new() },
+            gaps_ns: match test.n_gen {
+                0 => Vec::new(),
+                n => vec![vec![ns / u64::from(n); n as usize]; bench.repetitions as usize],
+            },
             surroundings: vec![Surroundings { background: Some(0.01), clock_mhz: Some(3000.0), celsius: None }],
             memory: MemoryUse { weights: 100, kv: 10, compute: u64::from(bench.design.threads) },
             ..BenchRow::default()
@@ -367,4 +370,53 @@ proptest! {
         prop_assert!(asked.len() <= (designs * blocks) as usize);
         prop_assert_eq!(sweep.result().runs.len(), designs as usize);
     }
+}
+
+/// A search over four files and eight numbers of threads; 32 designs.
+fn seeking(seed: u64) -> Sweep {
+    let mut all = Vec::new();
+    for file in 0..4u32 {
+        for threads in 1..=8 {
+            let design = Design { threads, ..Design::for_model(format!("/m/{file}.gguf")) };
+            let facts = Facts { file_size: 1000 * u64::from(file + 1), ..Facts::default() };
+            all.push(Candidate { label: format!("{file}, {threads}"), design, facts, ..Candidate::default() });
+        }
+    }
+    let limits = vec![SweepLimit { metric: Metric::FileSize, value: 3500.0 }];
+    Sweep::new(SweepPlan { candidates: all, search: true, seed, limits, ..SweepPlan::default() }).unwrap()
+}
+
+/// The true speed of its designs: best at five threads, smaller files are faster.
+fn truth(candidate: usize) -> f64 {
+    let (file, threads) = (candidate / 8, candidate % 8 + 1);
+    (100.0 - 15.0 * file as f64) * (1.0 - 0.06 * (threads as f64 - 5.0).abs())
+}
+
+#[test]
+fn a_search_finds_the_best_without_measuring_all_and_says_why_not_the_others() {
+    let mut sweep = seeking(3);
+    let mut draws = Draws(9);
+    play(&mut sweep, 10_000, |_, candidate| Ok(truth(candidate) * (1.0 + 0.01 * (draws.below(1000) as f64 / 500.0 - 1.0))));
+    assert_eq!(sweep.ended(), Some(End::Complete));
+    let result = sweep.result();
+    let best = result.best.unwrap();
+    assert!(truth(best.index) > 0.95 * truth(4), "{best:?}");
+    assert!(sweep.rows().iter().filter(|row| row.blocks > 0).count() < 24, "fewer than all that may be chosen");
+    assert!(sweep.rows()[24..].iter().all(|row| row.blocks == 0), "what is known to break a limit is not measured");
+    assert!(result.infeasible.iter().any(|barred| barred.index == 24), "{:?}", result.infeasible);
+    let unmeasured = result.runs.iter().zip(sweep.rows()).find(|(_, row)| row.blocks == 0).unwrap().0;
+    assert!(unmeasured.reasons[0].starts_with("Not measured: "), "{:?}", unmeasured.reasons);
+}
+
+#[test]
+fn a_search_resumes_and_asks_what_it_would_have_asked() {
+    let mut whole = seeking(4);
+    let asked = play(&mut whole, 10_000, |_, candidate| Ok(truth(candidate)));
+    let mut cut = seeking(4);
+    let mut parts = play(&mut cut, 7, |_, candidate| Ok(truth(candidate)));
+    cut = serde_json::from_str(&serde_json::to_string(&cut).unwrap()).unwrap();
+    cut.resume();
+    parts.extend(play(&mut cut, 10_000, |_, candidate| Ok(truth(candidate))));
+    assert_eq!(parts, asked);
+    assert_eq!(cut.result(), whole.result());
 }

@@ -1,7 +1,7 @@
 //! Whether a candidate's samples can carry a decision, and if not, why.
 
 use super::cooling::Cooling;
-use super::machine::Row;
+use super::step::Row;
 use crate::measure::bench::BACKGROUND;
 use crate::measure::{Trust, bench, stats};
 use crate::protocol::{Metric, RunTrust, Surroundings};
