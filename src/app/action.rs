@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::{Page, PlotRange, QualityAction, SweepDraft};
+use crate::measure::kept::RunFormat;
 use crate::measure::sweep::SweepLimit;
-use crate::protocol::{Design, Overflow, SamplerOverrides};
-use crate::store::{ChatId, MessageId, Theme, WindowPlace};
+use crate::protocol::{Design, Overflow, RunId, SamplerOverrides};
+use crate::store::{ChatId, DesignId, MessageId, Theme, WindowPlace};
 
 /// One thing a person asked, by mouse, by key or by dropping a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +122,45 @@ pub enum Action {
 
     /// Something on the Quality page
     Quality(QualityAction),
+    /// Look at runs: one in detail, two against each other
+    ShowRuns(Vec<RunId>),
+    /// Name a run
+    NameRun(RunId, String),
+    /// File a run under these tags and no others
+    TagRun(RunId, Vec<String>),
+    /// Delete runs; can be undone
+    DeleteRuns(Vec<RunId>),
+    /// Bring deleted runs back
+    UndoDeleteRuns(Vec<RunId>),
+    /// Measure a run again
+    RepeatRun(RunId),
+    /// End what is being measured; whole cells are kept
+    StopMeasuring,
+    /// Measure the design used last after an update: from what, to what
+    StartCanary(String, String),
+    /// Ask where, then write runs
+    ExportRuns(Vec<RunId>, RunFormat),
+    /// Ask for a file of runs of others
+    ImportRuns,
+    /// Load the design of a run
+    UseRunDesign(RunId),
+
+    /// Save the design in force under a name
+    SaveDesign(String),
+    /// Load a saved design
+    UseDesign(DesignId),
+    /// Name a saved design
+    RenameDesign(DesignId, String),
+    /// Save a saved design once more
+    DuplicateDesign(DesignId),
+    /// Delete a saved design; can be undone
+    DeleteDesign(DesignId),
+    /// Bring a deleted design back
+    UndoDeleteDesign(DesignId),
+    /// Ask where, then write a saved design, or the one in force
+    ExportDesign(Option<DesignId>),
+    /// Ask for a design file
+    ImportDesign,
 
     /// Go on after the engine died
     Recover,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Forecast, PlotRange, Unfinished};
 use crate::library::{Estimate, NearestFit, Scan};
+use crate::measure::kept::RunFormat;
 use crate::measure::sweep::{Sweep, SweepPlan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
 use crate::store::{ChatId, ChatMessage, MessageId, Op, RunHead, SavedDesign, Settings};
@@ -48,7 +49,13 @@ pub enum Effect {
         /// the changes
         ops: Vec<Op>,
     },
-    /// Keep a run that is new; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
+    /// Ask where, then write runs
+    ExportRuns(Vec<RunId>, RunFormat),
+    /// Ask for a file of runs; answered by `Answer::RunsImported`
+    PickRuns,
+    /// Ask for a design file; answered by `Answer::DesignImported`
+    PickDesign,
+    /// Keep a run that is new, with what is missing of its environment filled in; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
     KeepRun {
         /// names the save
         seq: u64,
@@ -145,6 +152,10 @@ pub enum Answer {
     Runs(Vec<RunHead>),
     /// Runs with everything
     RunsRead(Vec<Run>),
+    /// A file of runs was read: its name, and the runs or why there are none
+    RunsImported(String, Result<Vec<Run>, String>),
+    /// A design file was read: its name without the ending, and the design or why it is none
+    DesignImported(String, Result<Box<Design>, String>),
     /// The saved designs, by name
     Designs(Vec<SavedDesign>),
     /// The model folders

@@ -13,6 +13,7 @@ mod measure;
 mod memory;
 mod notices;
 pub mod quality;
+mod repeat;
 mod state;
 mod telemetry;
 pub mod update;
@@ -26,6 +27,7 @@ pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
+pub use repeat::{Measuring, Outcome, Purpose};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Measure, Notices, Prediction, Quality, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -31,13 +31,15 @@ pub enum Page {
     Quality,
     /// Families, rungs, folders
     Library,
+    /// What was measured
+    Runs,
     /// How it behaves
     Settings,
 }
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Quality, Self::Library, Self::Settings];
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Quality, Self::Library, Self::Runs, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -45,6 +47,7 @@ impl Page {
             Self::Chat => "Chat",
             Self::Quality => "Quality",
             Self::Library => "Library",
+            Self::Runs => "Runs",
             Self::Settings => "Settings",
         }
     }
@@ -302,6 +305,8 @@ pub struct AppState {
     pub prediction: Option<Prediction>,
     /// A rung that is being made
     pub making: Option<Making>,
+    /// A run that is being measured again, or the canary
+    pub measuring: Option<Measuring>,
     /// What lies over the page
     pub dialog: Dialog,
     /// The models on disk
@@ -367,6 +372,8 @@ pub struct Internal {
     pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds
     pub(super) autoload_first: bool,
+    /// What came of the last measurement, until it is told
+    pub(super) outcome: Outcome,
     /// The chat whose draft is sent once the model is ready
     pub(super) send_when_ready: Option<ChatId>,
 }
@@ -430,7 +437,8 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running() || self.quality.is_running()
+        let measures = self.measure.is_running() || self.measuring.is_some() || self.quality.is_running();
+        measures || !matches!(self.activity, Activity::None) || self.making.is_some()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

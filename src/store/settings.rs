@@ -149,6 +149,9 @@ pub struct Settings {
     pub last_chat: Option<i64>,
     /// The page that was open
     pub last_page: String,
+    /// Version of the program and its engine at the last start; empty before the first
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_version: String,
     /// Measured bandwidth
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Bandwidth>,
@@ -179,6 +182,7 @@ impl Default for Settings {
             window: None,
             last_chat: None,
             last_page: String::new(),
+            last_version: String::new(),
             bandwidth: None,
             extra: BTreeMap::new(),
         }

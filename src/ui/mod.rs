@@ -11,6 +11,7 @@ pub mod parts;
 pub mod picture;
 mod place;
 pub mod plain_text;
+mod runs_files;
 pub mod runtime;
 pub mod shortcuts;
 mod sweeps;

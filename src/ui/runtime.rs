@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::inbox::{Inbound, Inbox};
 use super::looker::{Known, Looker};
 use super::pacing::Pacing;
+use super::runs_files::{self, RunChore};
 use super::sweeps::{self, SweepChore};
 use crate::app::{Action, Answer, Effect, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
@@ -23,6 +24,7 @@ enum Chore {
     Write(PathBuf, String),
     Sweep(SweepChore),
     ReadText(PathBuf),
+    Runs(RunChore),
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -76,6 +78,7 @@ impl Runtime {
     /// When a thread cannot be started. A missing or broken engine is not an error here: it arrives as `Died`.
     pub fn start(place: Place, store: Store, settings: SettingsFile, models_dir: PathBuf, wake: Wake) -> Result<Self, EngineError> {
         let inbox = Arc::new(Inbox::default());
+        let data_dir = store.path().parent().map(Path::to_path_buf).unwrap_or_default();
         let writer = {
             let (inbox, wake) = (Arc::clone(&inbox), wake.clone());
             Writer::spawn_with_settings(store, settings, move |reply| {
@@ -91,7 +94,8 @@ impl Runtime {
         spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         let known = Known::default();
-        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone())?;
+        let runs = runs_files::RunFiles { data_dir, recorder: writer.recorder() };
+        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone(), runs)?;
         let looker = Looker::start(Arc::clone(&inbox), wake.clone(), known)?;
         Ok(Self { engine, maker: None, measurer: None, quality: None, place, writer, inbox, wake, chores, looker, models_dir })
     }
@@ -150,7 +154,29 @@ impl Runtime {
             }),
             Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
-            Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
+            Effect::KeepRun { seq, run } => {
+                // what the run does not say of the machine and the model takes a look at the disk
+                if self.chores.try_send(Chore::Runs(RunChore::Keep(seq, run.clone()))).is_err() {
+                    self.writer.send(Request::KeepRun { seq, run });
+                }
+            }
+            Effect::ExportRuns(ids, format) => {
+                let chores = self.chores.clone();
+                self.dialog("save-dialog", move |dialog| {
+                    let path = dialog.set_file_name(format!("runs.{}", format.ending())).save_file()?;
+                    chores.send(Chore::Runs(RunChore::Export(ids, format, path))).ok()?;
+                    None
+                });
+            }
+            Effect::PickRuns => self.dialog("runs-dialog", |dialog| {
+                let path =
+                    dialog.set_title("Import runs").add_filter("JSON", &["json", "jsonl"]).add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Answer(runs_files::import(&path)))
+            }),
+            Effect::PickDesign => self.dialog("design-dialog", |dialog| {
+                let path = dialog.set_title("Import a design").add_filter("Designs", &["toml", "json"]).pick_file()?;
+                Some(Inbound::Answer(runs_files::import_design(&path)))
+            }),
             Effect::ReadRuns => self.writer.send(Request::Runs),
             Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
             Effect::ReadDesigns => self.writer.send(Request::Designs),
@@ -244,11 +270,9 @@ impl Runtime {
 
     /// Lets the maker's process go once its job has ended.
     pub fn on_maker_event(&mut self, event: &Event) {
-        let ended = match event {
-            Event::Died { .. } => true,
-            other => other.ends().is_some_and(|job| self.maker.as_ref().is_some_and(|(running, _)| *running == job)),
-        };
-        if ended && let Some((_, engine)) = self.maker.take() {
+        if ends(event, self.maker.as_ref())
+            && let Some((_, engine)) = self.maker.take()
+        {
             end_aside(engine);
         }
     }
@@ -293,6 +317,14 @@ impl Runtime {
         } else if let Err(error) = thread::Builder::new().name(name.into()).spawn(run) {
             self.inbox.push(Inbound::Answer(Answer::Notice(Severity::Error, format!("The dialog could not be opened: {error}"))));
         }
+    }
+}
+
+/// Whether an event ends the job that an engine was started for.
+fn ends(event: &Event, running: Option<&(JobId, Engine)>) -> bool {
+    match event {
+        Event::Died { .. } => true,
+        other => other.ends().is_some_and(|job| running.is_some_and(|(running, _)| *running == job)),
     }
 }
 
@@ -392,7 +424,14 @@ enum Urgency {
     None,
 }
 
-fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir: PathBuf, known: Known) -> Result<(), EngineError> {
+fn spawn_worker(
+    work: Receiver<Chore>,
+    inbox: Arc<Inbox>,
+    wake: Wake,
+    models_dir: PathBuf,
+    known: Known,
+    runs: runs_files::RunFiles,
+) -> Result<(), EngineError> {
     spawn_named("disk-reader", move || {
         let mut cache = ScanCache::default();
         let mut cleaned = HashSet::new();
@@ -413,6 +452,10 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
                     let result = Box::new(library::read_text(&path));
                     Answer::Text(path, result)
                 }
+                Chore::Runs(chore) => match runs.carry_out(chore) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 Chore::Write(path, text) => match std::fs::write(&path, text) {
                     Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),
                     Err(error) => Answer::Notice(Severity::Error, format!("Not saved, {error}: {}", path.display())),

@@ -1,6 +1,6 @@
 //! What the engine says.
 
-use super::{AppState, Effect, Now, load, meter, models, quality, reply};
+use super::{AppState, Effect, Now, load, meter, models, quality, repeat, reply};
 use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, MemoryParts, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage, build};
 use crate::store::Bandwidth;
@@ -13,6 +13,7 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Hello { pid, facts, .. } => {
             state.engine = EngineState::Up { pid, facts: Box::new(facts) };
             load::on_engine_up(state, now, effects);
+            repeat::on_engine_up(state, now, effects);
         }
         Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
         Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod chats;
+mod history;
 mod loads;
 mod meter;
 mod notebook;

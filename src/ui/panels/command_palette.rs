@@ -112,6 +112,15 @@ pub fn entries(state: &AppState) -> Vec<Entry> {
             entries.push(Entry::action(format!("Open {}", family.name), ladder::file_name(path), Action::OpenModel(path.to_owned())));
         }
     }
+    for saved in &state.history.designs {
+        let note = saved.design.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        entries.push(Entry::action(format!("Use the design {}", saved.name), note, Action::UseDesign(saved.id)));
+    }
+    entries.push(Entry::action("Import a design…", "TOML or JSON", Action::ImportDesign));
+    if state.design().is_some() {
+        entries.push(Entry::action("Export this design…", "TOML", Action::ExportDesign(None)));
+    }
+    entries.push(Entry::action("Import runs of llama-bench…", "JSON", Action::ImportRuns));
     entries.extend(
         state
             .chats

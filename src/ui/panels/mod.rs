@@ -13,6 +13,7 @@ pub mod log;
 pub mod notices;
 pub mod quality;
 pub mod rail;
+pub mod runs;
 pub mod settings;
 pub mod status_bar;
 pub mod telemetry;
@@ -42,6 +43,8 @@ pub struct Views {
     pub library: library::LibraryView,
     /// Of the quality page
     pub quality: quality::QualityView,
+    /// Of the runs page
+    pub runs: runs::RunsView,
     /// Of the settings page
     pub settings: settings::SettingsView,
     /// Of the log view
@@ -84,6 +87,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
             Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
             Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
             Page::Quality => quality::quality_page(ui, state, &mut views.quality, now.secs, actions),
+            Page::Runs => runs::runs_page(ui, state, &mut views.runs, now.secs, actions),
             Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
         });
     });
@@ -118,6 +122,7 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
+        Page::Runs => views.runs.focus_search |= search,
         Page::Quality | Page::Settings => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use egui::{Align, ComboBox, DragValue, Layout, ScrollArea, Ui, vec2};
 
-use super::keep_warm;
+use super::{keep_warm, saved_designs};
 use crate::app::{Action, AppState, EngineState};
 use crate::measure::format;
 use crate::protocol::{CacheType, Design, FlashAttention, Setting};
@@ -25,6 +25,8 @@ pub struct DesignEditorView {
     base: Option<Design>,
     draft: Design,
     list_was_open: bool,
+    /// A name that is typed for the design
+    name: String,
 }
 
 impl DesignEditorView {
@@ -69,6 +71,10 @@ pub fn design_editor(ui: &mut Ui, state: &AppState, view: &mut DesignEditorView,
         hairline(ui);
         ui.add_space(4.0);
         keep_warm::keep_warm(ui, state, actions);
+        ui.add_space(8.0);
+        hairline(ui);
+        ui.add_space(4.0);
+        ui.horizontal(|ui| saved_designs::save_field(ui, state, &mut view.name, 240.0, actions));
     });
     ui.add_space(4.0);
     hairline(ui);

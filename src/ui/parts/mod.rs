@@ -8,6 +8,7 @@ pub mod ladder;
 pub mod library_rows;
 pub mod model_menu;
 pub mod sampler_rows;
+pub mod saved_designs;
 pub mod telemetry_memory;
 pub mod telemetry_rates;
 

@@ -6,6 +6,7 @@ mod buttons;
 mod chip;
 mod chrome;
 mod code_block;
+mod dot_plot;
 mod error_card;
 mod fields;
 pub mod gallery;
@@ -30,6 +31,7 @@ pub use buttons::{ActionButton, IconButton, danger_button, ghost_button, icon_bu
 pub use chip::Chip;
 pub use chrome::{card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight};
 pub use code_block::code_block;
+pub use dot_plot::DotPlot;
 pub use error_card::{ErrorCard, ErrorCardResponse};
 pub use fields::{choice_row, number_row, search_field, setting_row, text_row, toggle_row};
 pub use glyph::{Icon, paint_icon};

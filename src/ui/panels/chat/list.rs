@@ -105,7 +105,7 @@ fn stepped(entries: &[Entry], index: usize, key: Key) -> Option<(usize, ChatId)>
         entries.iter().enumerate().filter_map(|(at, entry)| if let Entry::Chat(chat) = entry { Some((at, *chat)) } else { None });
     match key {
         Key::ArrowDown => chats.find(|(at, _)| *at > index),
-        Key::ArrowUp => chats.take_while(|(at, _)| *at < index).next_back(),
+        Key::ArrowUp => chats.take_while(|(at, _)| *at < index).last(),
         Key::Home => chats.next(),
         Key::End => chats.next_back(),
         _ => None,
