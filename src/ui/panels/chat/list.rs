@@ -107,7 +107,7 @@ fn stepped(entries: &[Entry], index: usize, key: Key) -> Option<(usize, ChatId)>
         Key::ArrowDown => chats.find(|(at, _)| *at > index),
         Key::ArrowUp => chats.take_while(|(at, _)| *at < index).last(),
         Key::Home => chats.next(),
-        Key::End => chats.last(),
+        Key::End => chats.next_back(),
         _ => None,
     }
 }
