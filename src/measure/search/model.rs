@@ -148,6 +148,9 @@ impl Search {
 
     /// The kernels of a figure, fitted anew when there is a fifth more to fit them to.
     fn fits(&mut self, figure: usize, seen: &[Observation]) -> Option<Fits> {
+        if seen.is_empty() {
+            return None;
+        }
         let kernels = self.kernels.get(figure)?;
         let kept = self.fits.get(figure)?.as_ref();
         let fresh = kept.is_some_and(|(n, _)| seen.len() * 5 < n * 6);
@@ -162,7 +165,7 @@ impl Search {
     fn beliefs(&mut self, figure: usize) -> Vec<(Belief, bool)> {
         let (seen, _) = self.observations(figure);
         let shift = self.shift(figure);
-        let fits = if seen.is_empty() { None } else { self.fits(figure, &seen) };
+        let fits = self.fits(figure, &seen);
         let process = fits.and_then(|fits| Ensemble::new(self.kernels.get(figure)?, &fits, &seen));
         let of = self.problem.figures.get(figure).and_then(|f| f.depends_on.as_deref());
         let belief = |design: usize| {
