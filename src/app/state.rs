@@ -27,6 +27,8 @@ pub enum Page {
     /// Conversations
     #[default]
     Chat,
+    /// Which design is best
+    Measure,
     /// Families, rungs, folders
     Library,
     /// How it behaves
@@ -35,12 +37,13 @@ pub enum Page {
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Library, Self::Settings];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Measure, Self::Library, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
+            Self::Measure => "Measure",
             Self::Library => "Library",
             Self::Settings => "Settings",
         }

@@ -37,6 +37,8 @@ pub struct Views {
     pub design_bar: design_bar::DesignBarView,
     /// Of the telemetry column
     pub telemetry: telemetry::TelemetryView,
+    /// Of the measure page
+    pub measure: measure::MeasureView,
     /// Of the library page
     pub library: library::LibraryView,
     /// Of the settings page
@@ -76,6 +78,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
     // the window is cleared to the page's colour
     CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
         Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
+        Page::Measure => measure::measure_page(ui, state, &mut views.measure, now.secs, actions),
         Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
         Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
     });
@@ -100,6 +103,6 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
-        Page::Settings => {}
+        Page::Measure | Page::Settings => {}
     }
 }

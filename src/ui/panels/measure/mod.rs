@@ -1,22 +1,26 @@
-//! The Measure page: which design is best here? The answer and the board it rests on, every design in a table, one in detail, and what
-//! threads, batches and depth do.
+//! The Measure page: which design is best here? The answer and the board it rests on, every design in a table, one in detail, what threads,
+//! batches and depth do, and what to measure next.
 
 mod answer;
 mod charts;
+mod empty;
 mod judged;
 mod limits;
+mod plan;
 mod plot;
+mod running;
 mod selected;
 mod table;
 
 use egui::{Align, Layout, ScrollArea, Ui, vec2};
 
 use crate::app::{Action, AppState};
-use crate::measure::board::Question;
+use crate::measure::board::{Question, Row};
 use crate::measure::format;
+use crate::measure::sweep::{End, SweepLimit};
 use crate::protocol::{Metric, Run};
 use crate::ui::theme::PAGE_MARGIN;
-use crate::ui::widgets::page_header;
+use crate::ui::widgets::{page_header, primary_button, secondary_button};
 
 use judged::{Judged, Shown};
 
@@ -34,35 +38,35 @@ pub struct MeasureView {
     y_is_chosen: bool,
     /// The design in detail, by its key
     selected: Option<u64>,
+    /// The plan is shown
+    plan_is_open: bool,
     judged: Judged,
     limits: limits::LimitsView,
     table: table::TableView,
 }
 
-/// What the page shows: runs, and a number that changes with them.
-#[derive(Clone, Copy, Debug)]
-pub struct Measured<'a> {
-    /// The runs
-    pub runs: &'a [Run],
-    /// Counts their changes
-    pub revision: u64,
-}
-
-/// Paints the page.
-pub fn measure_page(ui: &mut Ui, state: &AppState, measured: Measured<'_>, view: &mut MeasureView, actions: &mut Vec<Action>) {
-    view.follow(state, measured);
+/// Paints the page. `now`: seconds since the application began.
+pub fn measure_page(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, actions: &mut Vec<Action>) {
+    let runs = state.measure.result.as_ref().map_or(&[][..], |result| &result.runs);
+    view.follow(state, runs);
     ScrollArea::vertical().id_salt("measure").auto_shrink([false, false]).show(ui, |ui| {
         egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = GAP;
-            page_header(ui, "Which design is best here?", &sentence(measured.runs, view.judged.shown()), |_ui| {});
-            board(ui, state, view, actions);
+            header(ui, state, runs, view, actions);
+            sweep(ui, state, view, now, actions);
+            if view.judged.shown().is_some_and(|shown| !shown.board.rows.is_empty()) {
+                board(ui, state, view, actions);
+            } else if !state.measure.is_running() && !view.plan_is_open {
+                nothing(ui, state, view, actions);
+            }
         });
     });
 }
 
 impl MeasureView {
-    fn follow(&mut self, state: &AppState, measured: Measured<'_>) {
-        self.judged.follow(measured.runs, measured.revision, &self.question, state.design());
+    fn follow(&mut self, state: &AppState, runs: &[Run]) {
+        let revision = state.measure.revision;
+        self.judged.follow(runs, revision, &self.question, state.design());
         if self.y_is_chosen {
             return;
         }
@@ -72,14 +76,39 @@ impl MeasureView {
         let y = if scored >= 2 { Metric::Kld } else { Metric::PeakMemory };
         if y != self.question.y {
             self.question.y = y;
-            self.judged.follow(measured.runs, measured.revision, &self.question, state.design());
+            self.judged.follow(runs, revision, &self.question, state.design());
         }
     }
 }
 
+fn header(ui: &mut Ui, state: &AppState, runs: &[Run], view: &mut MeasureView, actions: &mut Vec<Action>) {
+    let has_runs = !runs.is_empty();
+    let sentence = if has_runs { sentence(runs, view.judged.shown()) } else { String::new() };
+    page_header(ui, "Which design is best here?", &sentence, |ui| {
+        if !state.measure.is_running() && !view.plan_is_open && has_runs {
+            let button = ui.add(primary_button("Measure more\u{2026}"));
+            if button.on_hover_text("Choose rungs, threads, batches, cache types and depths to measure").clicked() {
+                view.plan_is_open = true;
+            }
+        }
+        if has_runs {
+            export(ui, runs, actions);
+        }
+    });
+}
+
+fn export(ui: &mut Ui, runs: &[Run], actions: &mut Vec<Action>) {
+    let button = ui.add(secondary_button("Export"));
+    egui::Popup::menu(&button).accessible_name("Export").show(|ui| {
+        ui.set_width(220.0);
+        let _ = (runs, actions);
+    });
+}
+
 /// `10 designs measured in 3 min 41 s, 5 repetitions`.
 fn sentence(runs: &[Run], shown: Option<&Shown>) -> String {
-    let designs = shown.map_or(0, |shown| shown.board.rows.len());
+    let is_measured = |row: &&Row| row.runs.iter().filter_map(|run| runs.get(*run)).any(|run| !run.samples.is_empty());
+    let designs = shown.map_or(0, |shown| shown.board.rows.iter().filter(is_measured).count());
     let s = if designs == 1 { "" } else { "s" };
     let seconds: f64 = runs.iter().map(|run| run.seconds).sum();
     let repetitions = runs.iter().filter(|run| run.failure.is_none()).flat_map(|run| run.samples.values()).map(Vec::len).max().unwrap_or(0);
@@ -87,10 +116,71 @@ fn sentence(runs: &[Run], shown: Option<&Shown>) -> String {
     format!("{designs} design{s} measured in {}, {times}, the order shuffled in blocks", format::seconds(seconds))
 }
 
+/// The sweep that runs, one that was interrupted, or the plan of the next.
+fn sweep(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, actions: &mut Vec<Action>) {
+    let measure = &state.measure;
+    if measure.is_running() {
+        if running::running(ui, &running::Running::of(measure, now)) {
+            actions.push(Action::StopSweep);
+        }
+        return;
+    }
+    if view.plan_is_open {
+        let output = plan::plan(ui, state, plan::seconds(state), why_not(state));
+        if let Some(draft) = output.changed {
+            actions.push(Action::SetSweepDraft(Box::new(draft)));
+        }
+        if output.start {
+            actions.push(Action::StartSweep);
+        }
+        view.plan_is_open &= !output.start && !output.close;
+    }
+    interrupted(ui, state, actions);
+}
+
+fn interrupted(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let measure = &state.measure;
+    if let Some(sweep) = measure.sweep().filter(|_| measure.can_resume()) {
+        let why = if sweep.ended() == Some(End::Budget) { "The time was used up" } else { "The sweep was stopped" };
+        if running::interrupted(ui, why, Some(sweep.progress()), why_not(state)) == Some(running::Pressed::Resume) {
+            actions.push(Action::ResumeSweep(None));
+        }
+    }
+    if let Some(unfinished) = measure.unfinished.first() {
+        match running::interrupted(ui, "A sweep of an earlier session was not finished", None, why_not(state)) {
+            Some(running::Pressed::Resume) => actions.push(Action::ResumeSweep(Some(unfinished.name.clone()))),
+            Some(running::Pressed::Remove) => actions.push(Action::ForgetSweep(unfinished.name.clone())),
+            None => {}
+        }
+    }
+}
+
+/// What keeps a sweep from being started now.
+fn why_not(state: &AppState) -> Option<&'static str> {
+    (state.measure.draft.base.is_none() && state.design().is_none()).then_some("Load a model first: its levels are what is measured")
+}
+
+fn nothing(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Vec<Action>) {
+    let draft = plan::sensible(state);
+    let offer = state.design().is_some().then(|| plan::offer(&draft));
+    match empty::empty(ui, offer.as_deref(), &plan::estimate(state, &draft)) {
+        Some(empty::Pressed::Start) => {
+            actions.push(Action::SetSweepDraft(Box::new(draft)));
+            actions.push(Action::StartSweep);
+        }
+        Some(empty::Pressed::Choose) => {
+            actions.push(Action::SetSweepDraft(Box::new(draft)));
+            view.plan_is_open = true;
+        }
+        Some(empty::Pressed::Open) => actions.push(Action::PickModel),
+        None => {}
+    }
+}
+
 fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Vec<Action>) {
-    let MeasureView { question, y_is_chosen, selected, judged, limits, table } = view;
+    let MeasureView { question, y_is_chosen, selected, judged, limits, table, .. } = view;
     let Some(shown) = judged.shown() else { return };
-    let before = question.y;
+    let before = question.clone();
     limits::limits(ui, Some(&shown.board), question, limits);
     let width = ui.available_width();
     let row = selected.and_then(|key| shown.board.row_of(key));
@@ -122,7 +212,18 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
     if let Some(row) = picked.and_then(|row| shown.board.rows.get(row)) {
         *selected = Some(row.key);
     }
-    *y_is_chosen |= question.y != before;
+    *y_is_chosen |= question.y != before.y;
+    if question.limits != before.limits {
+        actions.push(Action::SetLimits(limits_of_sweep(question)));
+    }
+}
+
+/// The limits that a sweep can keep to by itself: those on figures that it measures.
+fn limits_of_sweep(question: &Question) -> Vec<SweepLimit> {
+    let measured =
+        |metric: &Metric| !matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop | Metric::BothTps | Metric::EnergyPerToken);
+    let limits = question.limits.iter().filter(|limit| measured(&limit.metric) && limit.is_natural());
+    limits.map(|limit| SweepLimit { metric: limit.metric, value: limit.value }).collect()
 }
 
 fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {
