@@ -47,7 +47,7 @@ pub struct MeasureView {
 
 /// Paints the page. `now`: seconds since the application began.
 pub fn measure_page(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, actions: &mut Vec<Action>) {
-    let runs = state.measure.result.as_ref().map_or(&[][..], |result| &result.runs);
+    let runs = state.measure.result.as_ref().map_or(&[][..], |result| result.runs.as_slice());
     view.follow(state, runs);
     ScrollArea::vertical().id_salt("measure").auto_shrink([false, false]).show(ui, |ui| {
         egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {

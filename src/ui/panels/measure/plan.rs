@@ -4,7 +4,7 @@ use egui::{Align, Layout, Margin, TextEdit, Ui, vec2};
 
 use crate::app::{AppState, SweepDraft};
 use crate::library::RungState;
-use crate::measure::sweep::Key;
+use crate::measure::sweep::{Key, Sweep};
 use crate::measure::{format, stats};
 use crate::protocol::Design;
 use crate::ui::theme;
@@ -55,7 +55,7 @@ fn set(draft: &mut SweepDraft, key: Key, values: String) {
 
 /// The rungs of the family in use that are on disk: quant, bytes.
 pub(super) fn on_disk(state: &AppState) -> Vec<(String, u64)> {
-    let rungs = state.family().or_else(|| state.library.families.first()).map_or(&[][..], |family| &family.rungs);
+    let rungs = state.family().or_else(|| state.library.families.first()).map_or(&[][..], |family| family.rungs.as_slice());
     let here = rungs.iter().filter_map(|rung| match &rung.state {
         RungState::OnDisk { size, .. } => Some((rung.quant.clone(), *size)),
         _ => None,
@@ -102,8 +102,8 @@ pub(super) fn seconds(state: &AppState) -> Option<f64> {
 }
 
 fn reckon(state: &AppState, draft: &SweepDraft, designs: usize) -> Option<f64> {
-    let rows = state.measure.sweep().map_or(&[][..], |sweep| sweep.rows());
-    let plan = state.measure.sweep().map(|sweep| sweep.plan()).filter(|plan| (plan.n_prompt, plan.n_gen) == (draft.n_prompt, draft.n_gen));
+    let rows = state.measure.sweep().map_or(&[][..], Sweep::rows);
+    let plan = state.measure.sweep().map(Sweep::plan).filter(|plan| (plan.n_prompt, plan.n_gen) == (draft.n_prompt, draft.n_gen));
     let measured: Vec<f64> = rows.iter().filter(|row| row.blocks > 0).map(|row| row.seconds / row.blocks as f64).collect();
     let one = match (plan, stats::mean(&measured)) {
         (Some(_), Some(one)) => one,

@@ -4,6 +4,7 @@ use egui::{Align, Layout, Ui};
 
 use crate::app::{Doing, Measure};
 use crate::measure::format;
+use crate::measure::sweep::Sweep;
 use crate::ui::theme;
 use crate::ui::widgets::{Progress, card, danger_button, label, muted, primary_button, secondary_button};
 
@@ -45,8 +46,8 @@ impl Running {
         Self {
             now: words,
             fraction: measure.fraction(),
-            done: sweep.map_or((0, 0), |sweep| sweep.progress()),
-            left: sweep.and_then(|sweep| sweep.seconds_left()),
+            done: sweep.map_or((0, 0), Sweep::progress),
+            left: sweep.and_then(Sweep::seconds_left),
             stopping: matches!(measure.doing, Doing::Stopping(_)),
         }
     }
