@@ -245,7 +245,7 @@ fn a_row_shows_samples_roofline_and_difference() {
     page.get_by_label("Of the bandwidth limit 35 %");
     page.get_by_label("Of the arithmetic limit 41 %");
     page.get_by_label_contains("Q4_1 \u{2192} Q8_0");
-    page.get_by_label_contains("2 threads \u{2192} 1 thread");
+    page.get_by_label_contains("threads: 2 \u{2192} 1");
 }
 
 #[test]

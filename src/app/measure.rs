@@ -22,6 +22,8 @@ pub struct SweepDraft {
     pub limits: Vec<SweepLimit>,
     /// Ends after so many seconds
     pub budget_seconds: Option<f64>,
+    /// Looks for the best for the goal under the limits, instead of measuring everything equally often
+    pub search: bool,
     /// Frees the chat's model while it is measured, and loads it again afterwards: more memory for what is measured
     pub free_chat_model: bool,
 }
@@ -37,6 +39,7 @@ impl Default for SweepDraft {
             goal: Metric::DecodeTps,
             limits: Vec::new(),
             budget_seconds: None,
+            search: false,
             free_chat_model: false,
         }
     }
@@ -60,6 +63,7 @@ impl SweepDraft {
             goal: self.goal,
             limits: self.limits.clone(),
             budget_seconds: self.budget_seconds,
+            search: self.search,
             ..SweepPlan::default()
         };
         plan.fault().map_or(Ok(plan), Err)

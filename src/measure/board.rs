@@ -26,6 +26,8 @@ pub struct Block {
     pub group: String,
     /// In the order they were measured
     pub samples: Vec<f64>,
+    /// In which block of the group each was measured; empty where that is not known
+    pub places: Vec<u32>,
 }
 
 /// One figure of one design.
@@ -220,7 +222,7 @@ impl Board {
     pub fn compare(&self, a: usize, b: usize, metric: Metric, comparisons: usize) -> Option<Comparison> {
         let (a, b) = (self.rows.get(a)?, self.rows.get(b)?);
         let (left, right) = pairs(a.figures.get(&metric)?, b.figures.get(&metric)?)?;
-        verdict::compare(left, right, comparisons, verdict::ALPHA)
+        verdict::compare(&left, &right, comparisons, verdict::ALPHA)
     }
 
     /// The row with this key.
@@ -240,13 +242,19 @@ impl Board {
     }
 }
 
-/// Samples of both that were measured in the same group, newest first where there are several; the longer side is cut to the shorter.
-fn pairs<'a>(a: &'a Figure, b: &'a Figure) -> Option<(&'a [f64], &'a [f64])> {
+/// Samples of both that were measured in the same blocks of the same group, from the newest group that both have.
+fn pairs(a: &Figure, b: &Figure) -> Option<(Vec<f64>, Vec<f64>)> {
     let shared = |block: &&Block| !block.group.is_empty() && b.blocks.iter().any(|other| other.group == block.group);
     let left = a.blocks.iter().find(shared)?;
     let right = b.blocks.iter().find(|block| block.group == left.group)?;
-    let pairs = left.samples.len().min(right.samples.len());
-    Some((left.samples.get(..pairs)?, right.samples.get(..pairs)?))
+    if left.places.len() != left.samples.len() || right.places.len() != right.samples.len() {
+        // without the numbers of the blocks they go by their order
+        let pairs = left.samples.len().min(right.samples.len());
+        return Some((left.samples.get(..pairs)?.to_vec(), right.samples.get(..pairs)?.to_vec()));
+    }
+    let of_right: BTreeMap<u32, f64> = right.places.iter().copied().zip(right.samples.iter().copied()).collect();
+    let both = left.places.iter().zip(&left.samples).filter_map(|(place, sample)| Some((*sample, *of_right.get(place)?)));
+    Some(both.unzip())
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ fn row(runs: &[Run], draft: &Draft, cells: &BTreeMap<Metric, Cell>, quality: &BT
     }
     if newest.environment.model_size > 0 {
         let size = newest.environment.model_size as f64;
-        let block = Block { group: String::new(), samples: vec![size] };
+        let block = Block { group: String::new(), samples: vec![size], places: Vec::new() };
         figures.entry(Metric::FileSize).or_insert(Figure { value: size, interval: None, blocks: vec![block] });
     }
     let (trust, reasons) = trust(runs, draft);
@@ -201,8 +201,11 @@ fn figure(metric: Metric, sources: &[&Run]) -> Option<Figure> {
             continue;
         }
         match blocks.last_mut().filter(|block| !run.group.is_empty() && block.group == run.group) {
-            Some(block) => block.samples.extend(samples),
-            None => blocks.push(Block { group: run.group.clone(), samples }),
+            Some(block) => {
+                block.samples.extend(samples);
+                block.places.extend(&run.blocks);
+            }
+            None => blocks.push(Block { group: run.group.clone(), samples, places: run.blocks.clone() }),
         }
     }
     blocks.reverse();

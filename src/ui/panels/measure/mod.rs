@@ -16,8 +16,8 @@ use egui::{Align, Layout, ScrollArea, Ui, vec2};
 
 use crate::app::{Action, AppState};
 use crate::measure::board::{Question, Row};
-use crate::measure::format;
 use crate::measure::sweep::{End, SweepLimit};
+use crate::measure::{format, kept};
 use crate::protocol::{Metric, Run};
 use crate::ui::theme::PAGE_MARGIN;
 use crate::ui::widgets::{page_header, primary_button, secondary_button};
@@ -99,9 +99,24 @@ fn header(ui: &mut Ui, state: &AppState, runs: &[Run], view: &mut MeasureView, a
 
 fn export(ui: &mut Ui, runs: &[Run], actions: &mut Vec<Action>) {
     let button = ui.add(secondary_button("Export"));
+    let measured: Vec<Run> = if egui::Popup::is_any_open(ui.ctx()) {
+        runs.iter().filter(|run| !run.samples.is_empty() || run.failure.is_some()).cloned().collect()
+    } else {
+        Vec::new()
+    };
     egui::Popup::menu(&button).accessible_name("Export").show(|ui| {
         ui.set_width(220.0);
-        let _ = (runs, actions);
+        if ui.button("Copy as Markdown").on_hover_text("A table that pastes into an issue thread").clicked() {
+            actions.push(Action::Copy(kept::markdown(&measured)));
+        }
+        let mut save = |ui: &mut Ui, words: &str, ending: &str, text: &dyn Fn(&[Run]) -> String| {
+            if ui.button(words).clicked() {
+                actions.push(Action::SaveText(format!("designs.{ending}"), text(&measured)));
+            }
+        };
+        save(ui, "Save as Markdown\u{2026}", "md", &kept::markdown);
+        save(ui, "Save as CSV\u{2026}", "csv", &kept::csv);
+        save(ui, "Save as JSON, with every sample\u{2026}", "json", &kept::json);
     });
 }
 
@@ -216,14 +231,21 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
     if question.limits != before.limits {
         actions.push(Action::SetLimits(limits_of_sweep(question)));
     }
+    if question.goal != before.goal && is_measured_by_sweeps(question.goal) {
+        let draft = crate::app::SweepDraft { goal: question.goal, ..state.measure.draft.clone() };
+        actions.push(Action::SetSweepDraft(Box::new(draft)));
+    }
 }
 
 /// The limits that a sweep can keep to by itself: those on figures that it measures.
 fn limits_of_sweep(question: &Question) -> Vec<SweepLimit> {
-    let measured =
-        |metric: &Metric| !matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop | Metric::BothTps | Metric::EnergyPerToken);
-    let limits = question.limits.iter().filter(|limit| measured(&limit.metric) && limit.is_natural());
+    let limits = question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric) && limit.is_natural());
     limits.map(|limit| SweepLimit { metric: limit.metric, value: limit.value }).collect()
+}
+
+/// Whether a sweep that scores no text has the figure.
+fn is_measured_by_sweeps(metric: Metric) -> bool {
+    !matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop | Metric::BothTps | Metric::EnergyPerToken)
 }
 
 fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {

@@ -8,7 +8,7 @@ use crate::measure::sweep::{Key, Sweep};
 use crate::measure::{format, stats};
 use crate::protocol::Design;
 use crate::ui::theme;
-use crate::ui::widgets::{Icon, card, focus_ring, icon_button, label, muted, primary_button, title, toggle, wrapped};
+use crate::ui::widgets::{Icon, card, focus_ring, icon_button, label, muted, primary_button, segmented, title, toggle, wrapped};
 
 /// Rungs that the first sweep has at most, so that it does not take long.
 const FEW: usize = 3;
@@ -147,6 +147,11 @@ pub(super) fn plan(ui: &mut Ui, state: &AppState, seconds: Option<f64>, why_not:
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 output.close = ui.add(icon_button(Icon::Close, "Close the plan")).clicked();
+                let ways = [(false, "Measure all"), (true, "Search")];
+                segmented(ui, "How the best is found", &mut draft.search, &ways).on_hover_text(
+                    "Measure all: every design equally often. Search: what cannot be the best any more is left out on the way, which takes a \
+                     fraction of the time",
+                );
                 ui.with_layout(Layout::left_to_right(Align::Center), |ui| title(ui, "What to measure"));
             });
         });
@@ -308,6 +313,12 @@ fn words(state: &AppState, draft: &SweepDraft, seconds: Option<f64>) -> String {
     let designs = state.measure.draft_designs;
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     let count = format!("{} design{}", format::count(designs as u64), plural(designs));
+    if draft.search {
+        let limits = draft.limits.len();
+        let under = if limits == 0 { String::new() } else { format!(" under {limits} limit{}", plural(limits)) };
+        let most = draft.budget_seconds.map_or_else(String::new, |most| format!(", at most {}", format::seconds(most)));
+        return format!("The best {} of {count}{under}{most}", draft.goal.name().to_lowercase());
+    }
     let repetitions = format!("{} repetition{}", draft.blocks, plural(draft.blocks as usize));
     let time = match (seconds, draft.budget_seconds) {
         (Some(seconds), Some(most)) => format!("about {} (estimate)", format::seconds(seconds.min(most))),

@@ -7,7 +7,7 @@ use super::answer::use_button;
 use crate::app::{Action, AppState};
 use crate::measure::board::{Board, Row, trust_word};
 use crate::measure::{format, stats};
-use crate::protocol::{Metric, RunTrust};
+use crate::protocol::{Design, Metric, RunTrust};
 use crate::ui::theme;
 use crate::ui::widgets::{DotPlot, Icon, Tone, card, elided, icon_button, muted, pill, section_label, stat_row, tight, title, wrapped};
 
@@ -141,13 +141,13 @@ fn difference(ui: &mut Ui, state: &AppState, board: &Board, index: usize, row: &
     }
     section_label(ui, "Against the design in use");
     let palette = theme::palette(ui);
-    let changes = changes(current, row, board);
+    let changes = current.diff(&Design { sampler: current.sampler.clone(), ..row.design.clone() });
     if changes.is_empty() {
         muted(ui, "The same settings");
     }
-    for (setting, from, to) in changes {
+    for change in changes {
         let width = ui.available_width();
-        let words = format!("{setting}: {from} \u{2192} {to}");
+        let words = format!("{}: {} \u{2192} {}", change.field, change.from, change.to);
         let galley = elided(ui, &words, theme::small(), palette.text, width);
         let (rect, response) = ui.allocate_exact_size(egui::vec2(width, 18.0), egui::Sense::hover());
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &words));
@@ -157,22 +157,4 @@ fn difference(ui: &mut Ui, state: &AppState, board: &Board, index: usize, row: &
     if let Some(comparison) = board.current.and_then(|current| board.compare(index, current, board.question.goal, 1)) {
         wrapped(ui, format!("{}: {}", board.question.goal.name(), comparison.reason), theme::small(), palette.muted);
     }
-}
-
-/// Setting, value in use, value of the row.
-fn changes(current: &crate::protocol::Design, row: &Row, board: &Board) -> Vec<(String, String, String)> {
-    let environment = board.current.and_then(|current| board.rows.get(current)).map_or(&row.environment, |row| &row.environment);
-    let unknown =
-        crate::protocol::Environment { cpu: row.environment.cpu.clone(), model: row.environment.model.clone(), ..Default::default() };
-    let environment = if board.current.is_some() { environment } else { &unknown };
-    let labels = crate::measure::board::labels(&[(current, environment, row.depth), (&row.design, &row.environment, row.depth)]);
-    let [from, to] = labels.as_slice() else { return Vec::new() };
-    let mut changes = Vec::new();
-    if from.rung != to.rung {
-        changes.push(("rung".to_owned(), from.rung.clone(), to.rung.clone()));
-    }
-    for (from, to) in from.rest.split(", ").zip(to.rest.split(", ")).filter(|(from, to)| from != to) {
-        changes.push(("settings".to_owned(), from.to_owned(), to.to_owned()));
-    }
-    changes
 }
