@@ -155,6 +155,8 @@ pub struct Board {
     pub answer: Option<Answer>,
     /// The row of the design in use
     pub current: Option<usize>,
+    /// The figures that any design has, in the order of a table
+    pub measured: Vec<Metric>,
     /// Which cell (prompt and generated tokens) a figure is taken from where runs have several
     pub cells: BTreeMap<Metric, (u32, u32)>,
 }
@@ -192,7 +194,9 @@ impl Board {
             let row = rows.iter().filter(here).min_by_key(|row| row.depth)?;
             rows.iter().position(|other| other.key == row.key)
         });
-        let mut board = Self { question, rows, front, answer: None, current, cells };
+        let has = |metric: &Metric| rows.iter().any(|row: &Row| row.figures.contains_key(metric));
+        let measured = Metric::ALL.into_iter().filter(has).collect();
+        let mut board = Self { question, rows, front, answer: None, current, measured, cells };
         board.answer = board.find_best(&points, &limits);
         board
     }
@@ -228,11 +232,6 @@ impl Board {
     /// The row with this key.
     pub fn row_of(&self, key: u64) -> Option<usize> {
         self.rows.iter().position(|row| row.key == key)
-    }
-
-    /// The figures that any design has, in the order of a table.
-    pub fn measured(&self) -> Vec<Metric> {
-        Metric::ALL.into_iter().filter(|metric| self.rows.iter().any(|row| row.figures.contains_key(metric))).collect()
     }
 
     /// The limit on a figure, if there is one: the tightest.

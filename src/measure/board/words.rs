@@ -164,7 +164,7 @@ impl Board {
             return None;
         }
         let missing: Vec<Metric> = self.question.limits.iter().map(|limit| limit.metric).chain([self.question.goal]).collect();
-        if let Some(metric) = missing.into_iter().find(|metric| !self.measured().contains(metric)) {
+        if let Some(metric) = missing.into_iter().find(|metric| !self.measured.contains(metric)) {
             return Some(format!("{} was not measured for any design", capitalised(short_name(metric))));
         }
         let failed = self.rows.iter().filter(|row| row.failure.is_some()).count();

@@ -9,7 +9,7 @@ use crate::ui::theme;
 
 /// Height of a row and of the head, in points.
 pub const ROW_HEIGHT: f32 = 32.0;
-const PAD: f32 = 12.0;
+const PAD: f32 = 10.0;
 
 /// One column.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +105,7 @@ impl<'a> DataTable<'a> {
             ui.set_width(width.max(needed));
             self.heads(ui, &widths, &mut output);
             let height = ROW_HEIGHT * self.rows.min(self.max_rows) as f32;
-            let area = ScrollArea::vertical().id_salt(self.id).max_height(height).auto_shrink([false, true]);
+            let area = ScrollArea::vertical().id_salt(self.id).max_height(height).min_scrolled_height(height).auto_shrink([false, true]);
             area.show_rows(ui, ROW_HEIGHT, self.rows, |ui, range| {
                 output.laid_out = range.len();
                 for row in range {

@@ -103,10 +103,10 @@ impl<'a> StepsChart<'a> {
         };
         let y_of = |value: f64| frame.bottom() - (value / top).clamp(0.0, 1.0) as f32 * frame.height();
         let (painter, font) = (ui.painter(), egui::FontId::proportional(11.0));
-        for part in [0.0, 0.5, 1.0] {
-            let y = (frame.bottom() - part * frame.height()).round() - 0.5;
+        for value in round_values(top) {
+            let y = y_of(value).round() - 0.5;
             painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.hairline));
-            let words = text::elided(ui, &(self.tick)(top * f64::from(part)), font.clone(), palette.muted, LEFT - 8.0);
+            let words = text::elided(ui, &(self.tick)(value), font.clone(), palette.muted, LEFT - 8.0);
             painter.galley(pos2(frame.left() - 6.0 - words.size().x, y - words.size().y / 2.0), words, palette.muted);
         }
         let every = settings.len().div_ceil((frame.width() / 44.0).max(1.0) as usize).max(1);
@@ -126,6 +126,14 @@ impl<'a> StepsChart<'a> {
             }
         }
     }
+}
+
+/// Zero and up to four round values up to `top`.
+fn round_values(top: f64) -> Vec<f64> {
+    let least = top / 4.0;
+    let power = 10_f64.powf(least.log10().floor());
+    let step = [1.0, 2.0, 5.0].into_iter().map(|m| m * power).find(|step| *step >= least).unwrap_or(10.0 * power);
+    (0..=4).map(|i| f64::from(i) * step).filter(|value| *value <= top).collect()
 }
 
 fn color(palette: &Palette, index: usize) -> Color32 {
@@ -161,5 +169,17 @@ fn step_mark(painter: &Painter, palette: &Palette, step: &ChartStep, at: Pos2, c
         painter.circle_filled(at, 4.0, color);
     } else {
         painter.circle(at, 3.0, palette.panel, Stroke::new(1.5, color));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_beside_the_chart_are_round() {
+        assert_eq!(round_values(159.0), [0.0, 50.0, 100.0, 150.0]);
+        assert_eq!(round_values(809.0), [0.0, 500.0]);
+        assert_eq!(round_values(8.0), [0.0, 2.0, 4.0, 6.0, 8.0]);
     }
 }

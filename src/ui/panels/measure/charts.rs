@@ -25,7 +25,8 @@ pub(super) fn charts(ui: &mut Ui, shown: &Shown) {
             ui.spacing_mut().item_spacing.x = GAP;
             ui.columns(columns, |columns| {
                 for (ui, chart) in columns.iter_mut().zip(row) {
-                    card(ui, |ui| one(ui, chart));
+                    // a column would justify words
+                    card(ui, |ui| ui.vertical(|ui| one(ui, chart)));
                 }
             });
         });

@@ -70,7 +70,7 @@ fn field(ui: &mut Ui, question: &mut Question, view: &mut LimitsView) {
         .margin(Margin::symmetric(10, 5))
         .align(Align2::LEFT_CENTER)
         .min_size(vec2(0.0, 28.0))
-        .desired_width(188.0);
+        .desired_width(216.0);
     let response = ui.add(edit).accessible_name("Add a limit");
     let response =
         response.on_hover_text("A figure, <= or >=, a value with its unit: memory <= 600 MB, TTFT <= 800 ms, decode >= 20. Enter adds it");

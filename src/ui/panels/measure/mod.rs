@@ -208,8 +208,10 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
             ui.horizontal_top(|ui| {
                 column(ui, left, |ui| {
                     picked = picked.or(plot::plot(ui, shown, question, row, height));
-                    picked = picked.or(table::table(ui, shown, table, row));
-                    charts::charts(ui, shown);
+                    if row.is_some() {
+                        picked = picked.or(table::table(ui, shown, table, row));
+                        charts::charts(ui, shown);
+                    }
                 });
                 column(ui, SIDE, |ui| {
                     picked = picked.or(side(ui, state, shown, question, actions));
@@ -217,6 +219,11 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
                 });
             });
         });
+        // beside a design in detail they have the left column
+        if row.is_none() {
+            picked = picked.or(table::table(ui, shown, table, row));
+            charts::charts(ui, shown);
+        }
     } else {
         picked = picked.or(side(ui, state, shown, question, actions));
         picked = picked.or(plot::plot(ui, shown, question, row, height));

@@ -98,7 +98,7 @@ fn axes(ui: &mut Ui, board: &Board, question: &mut Question) {
 
 /// A list of the figures; those that no design has say so.
 pub(super) fn choice(ui: &mut Ui, label: &str, board: &Board, metric: &mut Metric) {
-    let measured = board.measured();
+    let measured = &board.measured;
     let combo = ComboBox::from_id_salt(("figure", label)).width(128.0).selected_text(metric.name());
     let combo =
         combo.icon(|ui, rect, visuals, _open| paint_icon(ui.painter(), Icon::ChevronDown, rect.expand(1.0), visuals.fg_stroke.color));

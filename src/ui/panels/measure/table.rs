@@ -21,11 +21,15 @@ pub(super) struct TableView {
 
 /// A column that is no figure.
 const DESIGN: usize = 0;
+const DESIGN_WIDTH: f32 = 150.0;
+const TRUST_WIDTH: f32 = 76.0;
+/// Rows in view before the table scrolls.
+const MOST_ROWS: usize = 16;
 
 /// Paints the table; the row that was picked.
 pub(super) fn table(ui: &mut Ui, shown: &Shown, view: &mut TableView, selected: Option<usize>) -> Option<usize> {
     let board = &shown.board;
-    let metrics = metrics(board);
+    let metrics = metrics(board, ui.available_width());
     let columns = columns(board, &metrics);
     view.sort_rows(board, &metrics);
     let order = &view.order;
@@ -33,9 +37,12 @@ pub(super) fn table(ui: &mut Ui, shown: &Shown, view: &mut TableView, selected: 
     let palette = theme::palette(ui);
     let mut output = None;
     card_frame(ui).inner_margin(egui::Margin::ZERO).show(ui, |ui| {
-        let table = DataTable::new(egui::Id::unique("measure designs"), "Designs", &columns, order.len()).selected(place).sort(view.sort);
+        let table = DataTable::new(egui::Id::unique("measure designs"), "Designs", &columns, order.len())
+            .selected(place)
+            .sort(view.sort)
+            .max_rows(MOST_ROWS);
         let of = |row: usize| order.get(row).and_then(|row| Some((*row, board.rows.get(*row)?)));
-        let name = |row: usize| of(row).map_or_else(String::new, |(_, row)| row_name(board, row));
+        let name = |row: usize| of(row).map_or_else(String::new, |(_, row)| row_name(&metrics, row));
         let cell = |row: usize, column: usize| {
             of(row).map_or_else(|| plain(String::new(), palette), |(index, row)| cell(board, &metrics, index, row, column, palette))
         };
@@ -48,11 +55,41 @@ pub(super) fn table(ui: &mut Ui, shown: &Shown, view: &mut TableView, selected: 
     output.picked.and_then(|row| view.order.get(row).copied())
 }
 
-/// The figures that have a column: those that any design has, without what only says the same again.
-fn metrics(board: &Board) -> Vec<Metric> {
-    let hidden =
-        |metric: &Metric| matches!(metric, Metric::FileSize) && board.rows.iter().any(|row| row.value(Metric::PeakMemory).is_some());
-    board.measured().into_iter().filter(|metric| !hidden(metric)).collect()
+/// The figures in the order in which they get a column while there is room; the rest is shown with the design in detail.
+const FIRST: [Metric; 11] = [
+    Metric::DecodeTps,
+    Metric::Kld,
+    Metric::PeakMemory,
+    Metric::PrefillTps,
+    Metric::TtftMs,
+    Metric::ItlP95Ms,
+    Metric::SameTop,
+    Metric::FileSize,
+    Metric::Perplexity,
+    Metric::BothTps,
+    Metric::EnergyPerToken,
+];
+
+/// The figures that have a column in a table of this width, in the order of a table.
+fn metrics(board: &Board, width: f32) -> Vec<Metric> {
+    let mut room = width - DESIGN_WIDTH - TRUST_WIDTH;
+    let mut chosen = Vec::new();
+    for metric in FIRST.into_iter().filter(|metric| board.measured.contains(metric)) {
+        room -= width_of(metric);
+        if room < 0.0 {
+            break;
+        }
+        chosen.push(metric);
+    }
+    Metric::ALL.into_iter().filter(|metric| chosen.contains(metric)).collect()
+}
+
+fn width_of(metric: Metric) -> f32 {
+    match metric {
+        Metric::DecodeTps => 118.0,
+        Metric::PeakMemory => 104.0,
+        _ => 86.0,
+    }
 }
 
 fn columns(board: &Board, metrics: &[Metric]) -> Vec<TableColumn> {
@@ -65,18 +102,18 @@ fn columns(board: &Board, metrics: &[Metric]) -> Vec<TableColumn> {
     for metric in metrics {
         let cell = board.cell_name(*metric);
         let of = if cell.is_empty() { String::new() } else { format!(", cell {cell}") };
-        let (width, spread) = if is_spread(*metric) { (124.0, " \u{b1} its standard deviation") } else { (92.0, "") };
+        let spread = if is_spread(*metric) { " \u{b1} its standard deviation" } else { "" };
         columns.push(TableColumn {
             head: head(*metric).into(),
             hint: format!("{}: median of the repetitions{spread}{of}", metric.name()),
-            width,
+            width: width_of(*metric),
             is_number: true,
         });
     }
     columns.push(TableColumn {
         head: "trust".into(),
         hint: "Whether the figures can carry a decision".into(),
-        width: 84.0,
+        width: TRUST_WIDTH,
         is_number: true,
     });
     columns
@@ -142,11 +179,9 @@ fn rank(row: &Row) -> u8 {
     }
 }
 
-fn row_name(board: &Board, row: &Row) -> String {
-    let figures: Vec<String> = metrics(board)
-        .into_iter()
-        .filter_map(|metric| Some(format!("{} {}", metric.name(), format::metric(metric, row.value(metric)?))))
-        .collect();
+fn row_name(metrics: &[Metric], row: &Row) -> String {
+    let figures: Vec<String> =
+        metrics.iter().filter_map(|metric| Some(format!("{} {}", metric.name(), format::metric(*metric, row.value(*metric)?)))).collect();
     let end = row.failure.as_ref().map_or_else(|| trust_word(row.trust).to_owned(), |failure| format!("failed: {}", failure.message));
     [vec![row.label.text()], figures, vec![end]].concat().join(", ")
 }
