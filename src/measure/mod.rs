@@ -11,6 +11,7 @@ pub mod plan;
 pub mod quality;
 pub mod roofline;
 pub mod scaling;
+pub mod search;
 pub mod series;
 pub mod stats;
 pub mod sweep;
