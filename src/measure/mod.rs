@@ -2,17 +2,20 @@
 //! with its formula in the docstring.
 
 pub mod bench;
+pub mod board;
 pub mod format;
 pub mod order;
 pub mod pareto;
 pub mod plan;
 pub mod quality;
 pub mod roofline;
+pub mod scaling;
 pub mod series;
 pub mod stats;
 pub mod verdict;
 
 pub use bench::{BenchReport, Trust};
+pub use board::{Board, MetricLimit};
 pub use roofline::Roofline;
 pub use series::{Point, Series};
 pub use stats::{Interval, Summary};

@@ -9,6 +9,7 @@ pub mod design_bar;
 pub mod dialogs;
 pub mod library;
 pub mod log;
+pub mod measure;
 pub mod notices;
 pub mod rail;
 pub mod settings;
