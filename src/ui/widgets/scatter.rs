@@ -132,7 +132,7 @@ impl<'a> Scatter<'a> {
         if ui.is_rect_visible(outer) {
             let painter = ui.painter().with_clip_rect(view.frame.expand(1.0).intersect(ui.clip_rect()));
             ui.painter().set(under, self.backdrop(theme::palette(ui), &view));
-            self.captions(ui, outer, &view);
+            self.captions(ui, outer, &view, &places);
             self.paint(ui, &painter, &view, &places, hovered);
             if response.has_focus() {
                 let palette = theme::palette(ui);
@@ -221,7 +221,7 @@ impl<'a> Scatter<'a> {
     }
 
     /// Ticks and names of both axes, and the words of the limits.
-    fn captions(&self, ui: &Ui, outer: Rect, view: &View<'_>) {
+    fn captions(&self, ui: &Ui, outer: Rect, view: &View<'_>, places: &[Pos2]) {
         let palette = theme::palette(ui);
         let (frame, font) = (view.frame, egui::FontId::proportional(11.0));
         let painter = ui.painter();
@@ -254,7 +254,14 @@ impl<'a> Scatter<'a> {
             let galley = words(label, palette.limit, frame.width() / 2.0);
             if frame.y_range().contains(y) {
                 let top = if y - galley.size().y - 2.0 > frame.top() { y - galley.size().y - 2.0 } else { y + 2.0 };
-                painter.galley(pos2(frame.left() + 6.0, top), galley, palette.limit);
+                // at the end of the line where it covers no point
+                let ends = [frame.left() + 6.0, frame.right() - 6.0 - galley.size().x];
+                let is_free = |left: &f32| {
+                    let words = Rect::from_min_size(pos2(*left, top), galley.size()).expand(6.0);
+                    !places.iter().any(|place| words.contains(*place))
+                };
+                let left = ends.into_iter().find(is_free).unwrap_or(frame.left() + 6.0);
+                painter.galley(pos2(left, top), galley, palette.limit);
             }
         }
     }
