@@ -89,6 +89,8 @@ fn header(ui: &mut Ui, state: &AppState, runs: &[Run], view: &mut MeasureView, a
             let button = ui.add(primary_button("Measure more\u{2026}"));
             if button.on_hover_text("Choose rungs, threads, batches, cache types and depths to measure").clicked() {
                 view.plan_is_open = true;
+                // reckons how many designs it has
+                actions.push(Action::SetSweepDraft(Box::new(state.measure.draft.clone())));
             }
         }
         if has_runs {

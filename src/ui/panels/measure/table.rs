@@ -96,7 +96,7 @@ fn columns(board: &Board, metrics: &[Metric]) -> Vec<TableColumn> {
     let mut columns = vec![TableColumn {
         head: "design".into(),
         hint: "The rung, and what differs between the designs".into(),
-        width: 168.0,
+        width: DESIGN_WIDTH,
         is_number: false,
     }];
     for metric in metrics {
