@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Page, SweepDraft};
+use super::{Page, QualityAction, SweepDraft};
 use crate::measure::sweep::SweepLimit;
 use crate::protocol::{Design, Overflow, SamplerOverrides};
 use crate::store::{ChatId, MessageId, Theme, WindowPlace};
@@ -116,6 +116,9 @@ pub enum Action {
     SaveText(String, String),
     /// Save the open chat as Markdown
     ExportChat,
+
+    /// Something on the Quality page
+    Quality(QualityAction),
 
     /// Go on after the engine died
     Recover,

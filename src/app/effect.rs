@@ -33,6 +33,14 @@ pub enum Effect {
     ReadSweep(String),
     /// Look for sweeps that are not done; answered by `Answer::SweepsFound`
     FindSweeps,
+    /// To the engine that measures quality, which is started when there is none: chatting goes on, and what it measures is its own
+    Quality(Box<Command>),
+    /// End that engine: nothing more is asked of it
+    EndQuality,
+    /// Ask for a text file
+    PickText,
+    /// Read a text file; answered by `Answer::Text`
+    ReadText(PathBuf),
     /// Save, in order; answered by `Answer::Saved`
     Save {
         /// names the save
@@ -147,6 +155,8 @@ pub enum Answer {
     SweepsFound(Vec<Unfinished>),
     /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
     Health(Option<EngineError>),
+    /// A text file
+    Text(PathBuf, Box<Result<String, EngineError>>),
     /// Something that only has to be said
     Notice(super::Severity, String),
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Measure, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Measure, Notices, Quality, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -29,6 +29,8 @@ pub enum Page {
     Chat,
     /// Which design is best
     Measure,
+    /// What a rung costs in quality
+    Quality,
     /// Families, rungs, folders
     Library,
     /// How it behaves
@@ -37,13 +39,14 @@ pub enum Page {
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Measure, Self::Library, Self::Settings];
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Measure, Self::Quality, Self::Library, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
             Self::Measure => "Measure",
+            Self::Quality => "Quality",
             Self::Library => "Library",
             Self::Settings => "Settings",
         }
@@ -309,6 +312,8 @@ pub struct AppState {
     pub meter: ContextMeter,
     /// The plots
     pub telemetry: Telemetry,
+    /// What designs cost in quality
+    pub quality: Quality,
     /// What is remembered
     pub settings: Settings,
     /// Messages to the user
@@ -421,7 +426,7 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running()
+        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running() || self.quality.is_running()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

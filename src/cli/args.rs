@@ -316,8 +316,8 @@ pub struct QualityArgs {
     /// What is taken for right, usually F16; without it, the perplexity of each file alone
     #[arg(long, value_name = "REF")]
     pub reference: Option<String>,
-    /// The text, UTF-8; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
+    /// The text, UTF-8; `-` reads it from standard input, `builtin` is the evaluation text that ships with the program
+    #[arg(long, value_name = "FILE", default_value = crate::library::text::BUILTIN)]
     pub text: String,
     /// Tokens of a chunk (llama-perplexity's -c); the second half of each chunk is scored
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]

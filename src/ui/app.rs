@@ -10,7 +10,7 @@ use super::pacing::Pacing;
 use super::panels::{self, Views};
 use super::runtime::{Runtime, Wake};
 use super::{shortcuts, theme};
-use crate::app::{self, Action, Answer, AppState, Effect, Now, Severity, update};
+use crate::app::{self, Action, Answer, AppState, Effect, Now, Page, QualityAction, Severity, update};
 use crate::protocol::Event;
 use crate::store::{Theme, WindowPlace};
 
@@ -120,6 +120,7 @@ impl App {
                     update::on_maker_event(&mut self.state, event, now)
                 }
                 Inbound::Measurer(event) => update::on_measurer_event(&mut self.state, &event, now),
+                Inbound::Quality(event) => update::on_quality_event(&mut self.state, event, now),
                 Inbound::Answer(answer) => update::on_answer(&mut self.state, answer, now),
                 Inbound::Action(action) => update::on_action(&mut self.state, action, now),
                 Inbound::PlotsPng(path) => {
@@ -159,7 +160,10 @@ impl App {
     fn take_input(&mut self, ctx: &egui::Context) {
         let dropped: Vec<PathBuf> = ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
         if let Some(path) = dropped.into_iter().next() {
-            self.actions.push(Action::OpenModel(path));
+            let is_model = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+            // a text dropped on the Quality page is what is to be read there
+            let is_text = self.state.page == Page::Quality && !is_model;
+            self.actions.push(if is_text { Action::Quality(QualityAction::UseFile(path)) } else { Action::OpenModel(path) });
         }
         let viewport = ctx.input(|input| input.viewport().clone());
         let size = ctx.content_rect().size() * ctx.zoom_factor();

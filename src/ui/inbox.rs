@@ -22,6 +22,8 @@ pub enum Inbound {
     Maker(Event),
     /// The engine that measures spoke
     Measurer(Event),
+    /// The engine that measures quality spoke
+    Quality(Event),
     /// The store or the background worker answered
     Answer(Answer),
     /// A dialog ended in something to do

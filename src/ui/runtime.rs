@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::inbox::{Inbound, Inbox};
 use super::pacing::Pacing;
 use super::sweeps::{self, SweepChore};
-use crate::app::{Action, Answer, Effect, Inspection, Severity, visibly_differs};
+use crate::app::{Action, Answer, Effect, Inspection, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
 use crate::library::{self, MachineMemory, ScanCache};
 use crate::protocol::{Command, Design, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
@@ -21,6 +21,7 @@ enum Chore {
     Inspect(Box<Design>, u64),
     Write(PathBuf, String),
     Sweep(SweepChore),
+    ReadText(PathBuf),
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -56,6 +57,8 @@ pub struct Runtime {
     engine: Engine,
     maker: Option<(JobId, Engine)>,
     measurer: Option<Engine>,
+    quality: Option<Engine>,
+    /// Where engines are started
     place: Place,
     writer: Writer,
     inbox: Arc<Inbox>,
@@ -86,7 +89,7 @@ impl Runtime {
         spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
-        Ok(Self { engine, maker: None, measurer: None, place, writer, inbox, wake, chores, models_dir })
+        Ok(Self { engine, maker: None, measurer: None, quality: None, place, writer, inbox, wake, chores, models_dir })
     }
 
     /// What has happened.
@@ -130,6 +133,18 @@ impl Runtime {
             Effect::DropSweep(name) => self.chore(Chore::Sweep(SweepChore::Drop(name))),
             Effect::ReadSweep(name) => self.chore(Chore::Sweep(SweepChore::Read(name))),
             Effect::FindSweeps => self.chore(Chore::Sweep(SweepChore::Find)),
+            Effect::Quality(command) => self.measure_quality(*command),
+            Effect::EndQuality => {
+                if let Some(engine) = self.quality.take() {
+                    end_aside(engine);
+                }
+            }
+            Effect::PickText => self.dialog("text-dialog", |dialog| {
+                let dialog = dialog.set_title("Choose a text").add_filter("Text", &["txt", "md", "raw", "csv", "json", "rs", "py", "html"]);
+                let file = dialog.add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Action(Action::Quality(QualityAction::UseFile(file))))
+            }),
+            Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
             Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
             Effect::ReadRuns => self.writer.send(Request::Runs),
@@ -228,9 +243,27 @@ impl Runtime {
             other => other.ends().is_some_and(|job| self.maker.as_ref().is_some_and(|(running, _)| *running == job)),
         };
         if ended && let Some((_, engine)) = self.maker.take() {
-            // ending a process can take a moment: not on this thread
-            thread::Builder::new().name("maker-end".into()).spawn(move || drop(engine)).ok();
+            end_aside(engine);
         }
+    }
+
+    /// Quality is measured in an engine of its own: the chat's model stays where it is, and nothing of it is in what is measured.
+    fn measure_quality(&mut self, command: Command) {
+        let job = command.job().unwrap_or_default();
+        let sent = self.quality_engine().and_then(|engine| engine.send(command));
+        if let Err(error) = sent {
+            self.inbox.push(Inbound::Quality(Event::Failed { job, error }));
+        }
+    }
+
+    /// The engine that measures quality, started when there is none.
+    fn quality_engine(&mut self) -> Result<&Engine, EngineError> {
+        if self.quality.is_none() {
+            let engine = Engine::spawn(self.place.clone(), Arc::new(|| {}))?;
+            spawn_pump(engine.events().clone(), Speaker::Quality, Arc::clone(&self.inbox), self.wake.clone())?;
+            self.quality = Some(engine);
+        }
+        self.quality.as_ref().ok_or_else(|| EngineError::new(ErrorKind::Engine, "There is no engine"))
     }
 
     fn chore(&self, chore: Chore) {
@@ -272,12 +305,18 @@ fn answer_of(reply: Reply) -> Option<Answer> {
     })
 }
 
+/// Ends an engine's process, which can take a moment: not on this thread.
+fn end_aside(engine: Engine) {
+    thread::Builder::new().name("engine-end".into()).spawn(move || drop(engine)).ok();
+}
+
 /// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
 fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
     let name = match speaker {
         Speaker::Chat(_) => "engine-events",
         Speaker::Maker => "maker-events",
         Speaker::Measurer => "measurer-events",
+        Speaker::Quality => "quality-events",
     };
     let run = move || {
         let mut shown: Option<Sample> = None;
@@ -285,7 +324,7 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
         for event in events {
             if let Speaker::Chat(recorder) = &speaker {
                 recorder.event(&event);
-            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. }) {
+            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
                 continue;
             }
             let urgency = match &event {
@@ -302,7 +341,7 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
                     if is_first { Urgency::Now } else { Urgency::Soon }
                 }
                 // a reply's first words follow soon: a frame now would only keep the cores from reading the prompt
-                Event::Progress { .. } | Event::Started { .. } => Urgency::Soon,
+                Event::Progress { .. } | Event::Started { .. } | Event::QualityScores { .. } => Urgency::Soon,
                 Event::Log { .. } => Urgency::None,
                 Event::Sample { sample } => {
                     let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
@@ -317,6 +356,7 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
                 Speaker::Chat(_) => Inbound::Event(event),
                 Speaker::Maker => Inbound::Maker(event),
                 Speaker::Measurer => Inbound::Measurer(event),
+                Speaker::Quality => Inbound::Quality(event),
             });
             match urgency {
                 Urgency::Now => wake.now(),
@@ -334,8 +374,10 @@ enum Speaker {
     Chat(Recorder),
     /// The engine that makes rungs
     Maker,
-    /// The engine that measures
+    /// The engine that measures speed
     Measurer,
+    /// The engine that measures quality
+    Quality,
 }
 
 enum Urgency {
@@ -360,6 +402,10 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
                 Chore::Inspect(design, freed) => {
                     let result = Box::new(inspect(&design, freed, &models_dir, &mut cache));
                     Answer::Inspected { design, result }
+                }
+                Chore::ReadText(path) => {
+                    let result = Box::new(library::read_text(&path));
+                    Answer::Text(path, result)
                 }
                 Chore::Write(path, text) => match std::fs::write(&path, text) {
                     Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),

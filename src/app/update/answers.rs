@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, history, load, measure, models};
+use super::{Answer, AppState, Effect, Now, chat, generate, history, load, measure, models, quality};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -17,7 +17,11 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             // the question stays in memory and is tried again: the reply need not wait for the disk
             generate::on_saved(state, seq, now, effects);
         }
-        Answer::Messages(id, messages) => chat::on_messages(state, id, messages, now, effects),
+        Answer::Text(path, result) => quality::on_text(state, &path, *result),
+        Answer::Messages(id, messages) => {
+            quality::on_messages(state, id, &messages);
+            chat::on_messages(state, id, messages, now, effects);
+        }
         Answer::Found(text, chats) => {
             if state.chats.search == text {
                 state.chats.found = Some(chats);

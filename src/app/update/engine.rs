@@ -1,6 +1,6 @@
 //! What the engine says.
 
-use super::{AppState, Effect, Now, load, meter, models, reply};
+use super::{AppState, Effect, Now, load, meter, models, quality, reply};
 use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
 use crate::store::Bandwidth;
@@ -18,6 +18,9 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),
         Event::Unloaded { resident, .. } | Event::Residents { resident, .. } => models::on_unloaded(state, resident),
         Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
+            if let Event::Generated { stats, .. } = &event {
+                quality::learn_speed(state, stats.predicted_tokens, stats.decode_tps);
+            }
             reply::on_event(state, event, now, effects);
         }
         Event::Probed { job, bandwidth_gb_s, threads, ops_gflops } => {

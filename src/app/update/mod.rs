@@ -10,6 +10,7 @@ mod making;
 mod measure;
 mod meter;
 mod models;
+mod quality;
 mod reply;
 mod settings;
 #[cfg(test)]
@@ -54,6 +55,8 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
         Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
         Action::CancelMake => making::cancel_make(state, &mut effects),
+
+        Action::Quality(action) => quality::on_action(state, action, now, &mut effects),
 
         Action::NewChat
         | Action::NewNotebook
@@ -114,6 +117,13 @@ pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effec
 pub fn on_measurer_event(state: &mut AppState, event: &Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     measure::on_event(state, event, now, &mut effects);
+    effects
+}
+
+/// The engine that measures quality said something.
+pub fn on_quality_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    quality::on_event(state, event, now, &mut effects);
     effects
 }
 
@@ -193,7 +203,7 @@ fn show_dialog(state: &mut AppState, dialog: Dialog, now: Now, effects: &mut Vec
     load::forget_unfit(state, now, effects);
 }
 
-/// One Stop for everything: the reply first, then the load, then the rung that is being made.
+/// One Stop for everything: the reply first, then the load, then the rung that is being made, then the comparison.
 fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     state.internal.send_when_ready = None;
     let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
@@ -214,6 +224,7 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
         }
         Activity::None if was_coming => {}
-        Activity::None => making::cancel_make(state, effects),
+        Activity::None if state.making.is_some() => making::cancel_make(state, effects),
+        Activity::None => quality::stop(state, effects),
     }
 }

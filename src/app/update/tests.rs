@@ -6,6 +6,7 @@ mod chats;
 mod loads;
 mod meter;
 mod notebook;
+mod quality;
 mod sweeps;
 mod telemetry;
 

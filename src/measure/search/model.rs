@@ -177,10 +177,9 @@ impl Search {
         (0..self.problem.designs.len()).map(belief).collect()
     }
 
-    /// Designs whose goal's samples are far apart or far from what the others say, with both values; turned so that more is better.
+    /// Designs whose goal was measured few times and is far from what the others say, with both values; turned so that more is better.
     pub(super) fn surprises(&mut self) -> Vec<(usize, f64, Belief)> {
         let goal = self.problem.goal;
-        let noise = self.noise(goal.index, self.shift(goal.index));
         let (seen, designs) = self.observations(goal.index);
         let Some(fits) = self.fits(goal.index, &seen) else { return Vec::new() };
         let Some(process) = self.kernels.get(goal.index).and_then(|kernels| Ensemble::new(kernels, &fits, &seen)) else {
@@ -188,11 +187,7 @@ impl Search {
         };
         let turn = if goal.better == Better::Higher { 1.0 } else { -1.0 };
         let of = |((o, design), left): ((&Observation, &usize), &Belief)| {
-            let samples = self.samples_of(*design, goal.index);
-            let extreme = |pick: fn(f64, f64) -> f64| samples.iter().copied().reduce(pick).unwrap_or(1.0).max(1e-9).ln();
-            // four deviations of the difference of two repetitions
-            let apart = extreme(f64::max) - extreme(f64::min) > 4.0 * (2.0 * noise).sqrt();
-            let odd = apart || (o.value - left.mean).abs() > 2.0 * left.sd;
+            let odd = (o.value - left.mean).abs() > 2.5 * left.sd;
             odd.then_some((*design, turn * o.value, Belief { mean: turn * left.mean, sd: left.sd }))
         };
         seen.iter().zip(&designs).zip(&process.left_out()).filter_map(of).collect()

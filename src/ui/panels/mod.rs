@@ -11,6 +11,7 @@ pub mod library;
 pub mod log;
 pub mod measure;
 pub mod notices;
+pub mod quality;
 pub mod rail;
 pub mod settings;
 pub mod status_bar;
@@ -41,6 +42,8 @@ pub struct Views {
     pub measure: measure::MeasureView,
     /// Of the library page
     pub library: library::LibraryView,
+    /// Of the quality page
+    pub quality: quality::QualityView,
     /// Of the settings page
     pub settings: settings::SettingsView,
     /// Of the log view
@@ -80,6 +83,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
         Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
         Page::Measure => measure::measure_page(ui, state, &mut views.measure, now.secs, actions),
         Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
+        Page::Quality => quality::quality_page(ui, state, &mut views.quality, now.secs, actions),
         Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
     });
     let ctx = ui.ctx();
@@ -103,6 +107,6 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
-        Page::Measure | Page::Settings => {}
+        Page::Measure | Page::Quality | Page::Settings => {}
     }
 }

@@ -36,6 +36,7 @@ fn about(page: Page) -> &'static str {
     match page {
         Page::Chat => "Talk to the model",
         Page::Measure => "Which design is best here: measure a set of them, and choose",
+        Page::Quality => "What a quantization level costs, on your own text",
         Page::Library => "Models and quantization levels on this machine",
         Page::Settings => "How Inferscope looks and behaves",
     }
@@ -81,6 +82,13 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             for (x, y) in [(5.5, 10.5), (8.5, 6.0), (12.5, 3.5)] {
                 painter.circle_filled(at(x, y), 1.7, color);
             }
+        }
+        Page::Quality => {
+            // a text of which one word stands out
+            for (y, from, to) in [(3.5, 1.5, 14.5), (8.0, 1.5, 5.5), (12.5, 1.5, 14.5)] {
+                painter.line_segment([at(from, y), at(to, y)], stroke);
+            }
+            painter.rect_filled(Rect::from_min_max(at(7.5, 6.0), at(14.5, 10.0)), 1.5, color);
         }
         Page::Library => {
             // a ladder: two rails, three rungs

@@ -3,6 +3,7 @@
 //! Every interactive one has an accessible name, takes keyboard focus and shows it with [`focus_ring`].
 
 mod buttons;
+mod chip;
 mod chrome;
 mod code_block;
 mod data_table;
@@ -11,6 +12,7 @@ mod error_card;
 mod fields;
 pub mod gallery;
 mod glyph;
+mod heat_map;
 mod memory_bar;
 mod meter;
 mod notice;
@@ -28,6 +30,7 @@ mod toggle;
 mod virtual_list;
 
 pub use buttons::{ActionButton, IconButton, danger_button, ghost_button, icon_button, nav_item, primary_button, secondary_button};
+pub use chip::Chip;
 pub use chrome::{card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight};
 pub use code_block::code_block;
 pub use data_table::{DataTable, ROW_HEIGHT, TableCell, TableColumn, TableOutput, TableSort};
@@ -35,6 +38,7 @@ pub use dot_plot::DotPlot;
 pub use error_card::{ErrorCard, ErrorCardResponse};
 pub use fields::{choice_row, number_row, search_field, setting_row, text_row, toggle_row};
 pub use glyph::{Icon, paint_icon};
+pub use heat_map::{HeatMap, HeatOutput, HeatSpec, ROW_HEIGHT as HEAT_ROW_HEIGHT, Tint, paint_tint, tint_color};
 pub use memory_bar::{MemoryBar, Segment};
 pub use meter::{ContextMeter, MeterPart};
 pub use notice::{Level, Notice, NoticeResponse, toast_area};

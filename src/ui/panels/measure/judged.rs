@@ -9,7 +9,7 @@ use crate::ui::widgets::{Mark, ScatterPoint};
 /// What a board is made of, to know when it must be made anew.
 #[derive(Clone, Debug, PartialEq)]
 struct Made {
-    revision: u64,
+    revision: [u64; 2],
     question: Question,
     current: Option<Design>,
 }
@@ -36,8 +36,8 @@ pub(super) struct Shown {
 }
 
 impl Judged {
-    /// The board of these runs. `revision` counts their changes.
-    pub(super) fn follow(&mut self, runs: &[Run], revision: u64, question: &Question, current: Option<&Design>) {
+    /// The board of these runs, which are only asked for when it is made anew: `revision` counts their changes.
+    pub(super) fn follow(&mut self, runs: impl FnOnce() -> Vec<Run>, revision: [u64; 2], question: &Question, current: Option<&Design>) {
         let same = self
             .made
             .as_ref()
@@ -45,7 +45,7 @@ impl Judged {
         if same {
             return;
         }
-        let board = Board::new(runs, question.clone(), current);
+        let board = Board::new(&runs(), question.clone(), current);
         self.shown = Some(Shown::new(board));
         self.made = Some(Made { revision, question: question.clone(), current: current.cloned() });
     }

@@ -9,6 +9,7 @@ mod limits;
 mod plan;
 mod plot;
 mod running;
+mod scored;
 mod selected;
 mod table;
 
@@ -65,8 +66,9 @@ pub fn measure_page(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: 
 
 impl MeasureView {
     fn follow(&mut self, state: &AppState, runs: &[Run]) {
-        let revision = state.measure.revision;
-        self.judged.follow(runs, revision, &self.question, state.design());
+        let revision = [state.measure.revision, scored::revision(state)];
+        let all = || scored::with_quality(state, runs);
+        self.judged.follow(all, revision, &self.question, state.design());
         if self.y_is_chosen {
             return;
         }
@@ -76,7 +78,7 @@ impl MeasureView {
         let y = if scored >= 2 { Metric::Kld } else { Metric::PeakMemory };
         if y != self.question.y {
             self.question.y = y;
-            self.judged.follow(runs, revision, &self.question, state.design());
+            self.judged.follow(all, revision, &self.question, state.design());
         }
     }
 }
