@@ -23,7 +23,7 @@ pub use history::History;
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};
 pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
-pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
+pub use quality::{HeatBy, LadderPoint, Quality, QualityAction, QualityForm};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,
