@@ -171,8 +171,9 @@ fn axis(metric: Metric) -> Axis {
 }
 
 impl Board {
-    /// The board of these runs; `current` is the design in use.
-    pub fn new(runs: &[Run], question: Question, current: Option<&Design>) -> Self {
+    /// The board of these runs; `current` is the design in use, in every way it may be written down (with its threads left to the engine,
+    /// and named).
+    pub fn new(runs: &[Run], question: Question, current: &[Design]) -> Self {
         let (mut rows, cells) = join::rows(runs);
         for (row, label) in labels::of_rows(&rows).into_iter().enumerate() {
             if let Some(row) = rows.get_mut(row) {
@@ -188,7 +189,7 @@ impl Board {
         for (row, standing) in rows.iter_mut().zip(standings) {
             row.standing = standing;
         }
-        let current = current.and_then(|design| {
+        let current = current.iter().find_map(|design| {
             let key = join::speed_key(design);
             let here = |row: &&Row| join::speed_key(&row.design) == key;
             let row = rows.iter().filter(here).min_by_key(|row| row.depth)?;

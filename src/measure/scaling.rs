@@ -258,7 +258,7 @@ mod tests {
             // no second value: no line
             threads("Q4_0", 2, 190.0, 5),
         ];
-        let board = Board::new(&runs, Question::default(), None);
+        let board = Board::new(&runs, Question::default(), &[]);
         let charts = charts(&board);
         assert_eq!(charts.len(), 1);
         let chart = &charts[0];
@@ -279,7 +279,7 @@ mod tests {
             run.design.n_ctx = 256 + n_depth;
             run
         };
-        let board = Board::new(&[at(0, 150.0), at(4096, 75.0)], Question::default(), None);
+        let board = Board::new(&[at(0, 150.0), at(4096, 75.0)], Question::default(), &[]);
         let charts = charts(&board);
         assert_eq!(charts.len(), 1);
         assert!(charts[0].sentence.ends_with("-50 % with depth 4096"), "{}", charts[0].sentence);
@@ -293,7 +293,7 @@ mod tests {
             run.samples.insert(Metric::DecodeTps, vec![100.0, 101.0, 102.0]);
             run
         };
-        let board = Board::new(&[at(128, 400.0), at(512, 600.0)], Question::default(), None);
+        let board = Board::new(&[at(128, 400.0), at(512, 600.0)], Question::default(), &[]);
         let charts = charts(&board);
         assert_eq!(charts.iter().map(|chart| (chart.varied, chart.metric)).collect::<Vec<_>>(), [(Varied::Ubatch, Metric::PrefillTps)]);
         assert!(charts[0].sentence.contains("fastest with micro-batch 512"), "{}", charts[0].sentence);

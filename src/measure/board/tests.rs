@@ -31,7 +31,7 @@ fn named<'a>(board: &'a Board, name: &str) -> &'a Row {
 
 #[test]
 fn names_the_best_under_the_limits_and_what_cannot_be_told_from_it() {
-    let board = Board::new(&ladder(), ask(Metric::Kld, &["KLD <= 0.1"]), Some(&current()));
+    let board = Board::new(&ladder(), ask(Metric::Kld, &["KLD <= 0.1"]), &[current()]);
     let answer = board.answer.as_ref().unwrap();
     assert_eq!(board.rows[answer.best].label.text(), "Q8_0");
     assert_eq!(answer.same.iter().map(|(row, _)| board.rows[*row].label.text()).collect::<Vec<_>>(), ["Q6_K"]);
@@ -49,10 +49,10 @@ fn names_the_best_under_the_limits_and_what_cannot_be_told_from_it() {
 
 #[test]
 fn says_why_there_is_no_best() {
-    let board = |limits: &[&str]| Board::new(&ladder(), ask(Metric::PeakMemory, limits), None);
+    let board = |limits: &[&str]| Board::new(&ladder(), ask(Metric::PeakMemory, limits), &[]);
     assert_eq!(board(&["ttft <= 800 ms"]).why_no_best().as_deref(), Some("TTFT was not measured for any design"));
     assert_eq!(board(&["memory <= 10 MB"]).why_no_best().as_deref(), Some("No design keeps to every limit"));
-    assert_eq!(Board::new(&[], Question::default(), None).why_no_best(), None);
+    assert_eq!(Board::new(&[], Question::default(), &[]).why_no_best(), None);
     let sentence = board(&["memory <= 400 MB", "decode >= 120"]).reason(&board(&["memory <= 400 MB", "decode >= 120"]).rows[0]);
     assert_eq!(sentence, "Memory 547 MB is over the limit of 400 MB, and decode 100.0 t/s is under the limit of 120 t/s");
 }
@@ -64,7 +64,7 @@ fn joins_the_runs_of_a_design_and_labels_only_what_differs() {
     let mut one = decode("Q8_0", &around(80.0, 1), 420.0);
     one.design.threads = 1;
     let runs = [decode("Q8_0", &around(149.0, 0), 426.0), prefill, one];
-    let board = Board::new(&runs, Question::default(), None);
+    let board = Board::new(&runs, Question::default(), &[]);
     let names: Vec<String> = board.rows.iter().map(|row| row.label.text()).collect();
     assert_eq!(names, ["Q8_0, 2 threads", "Q8_0, 1 thread"], "the sampler does not make another design");
     assert_eq!(board.rows[0].runs, [0, 1]);
@@ -82,7 +82,7 @@ fn depths_and_machines_are_apart_and_cells_are_not_mixed() {
     // one row has a cell that the others do not: its figure does not stand in for theirs
     let short = bench("Q6_K", 0, 16, &[(Metric::DecodeTps, &[300.0, 301.0, 302.0])]);
     let runs = [decode("Q8_0", &around(149.0, 0), 426.0), deep, other, short];
-    let board = Board::new(&runs, Question::default(), None);
+    let board = Board::new(&runs, Question::default(), &[]);
     let names: Vec<String> = board.rows.iter().map(|row| row.label.text()).collect();
     assert_eq!(names[0], "Q8_0, depth 0, on A processor");
     assert_eq!(names[1], "Q8_0, depth 1024, on A processor");
@@ -96,14 +96,14 @@ fn the_newest_measurement_stands_and_pairs_are_of_one_group() {
     let mut again = decode("Q8_0", &around(160.0, 3), 440.0);
     (again.started_ms, again.group) = (10, "later".into());
     let runs = [decode("Q8_0", &around(100.0, 0), 426.0), again, decode("Q6_K", &around(150.0, 1), 420.0)];
-    let board = Board::new(&runs, Question::default(), None);
+    let board = Board::new(&runs, Question::default(), &[]);
     assert!((board.rows[0].value(Metric::DecodeTps).unwrap() - 160.0).abs() < 1.0);
     assert_eq!(board.rows[0].value(Metric::PeakMemory), Some(440e6));
     // side by side they were only in the first group, where the other one was faster
     let comparison = board.compare(0, 1, Metric::DecodeTps, 1).unwrap();
     assert_eq!(comparison.verdict, Verdict::Lower);
     let alone: Vec<Run> = runs.iter().cloned().map(|run| Run { group: String::new(), ..run }).collect();
-    let board = Board::new(&alone, Question::default(), None);
+    let board = Board::new(&alone, Question::default(), &[]);
     assert_eq!(board.answer.as_ref().unwrap().unpaired, [1]);
     assert_eq!(board.same_as_best(), ["Q6_K was not measured side by side with it"]);
 }
@@ -112,13 +112,13 @@ fn the_newest_measurement_stands_and_pairs_are_of_one_group() {
 fn a_failure_is_a_row_until_it_is_measured_anew() {
     let mut failed = bench("Q8_0", 0, 128, &[]);
     failed.failure = Some(EngineError::new(ErrorKind::OutOfMemory, "It does not fit"));
-    let board = Board::new(std::slice::from_ref(&failed), Question::default(), None);
+    let board = Board::new(std::slice::from_ref(&failed), Question::default(), &[]);
     assert_eq!(board.rows[0].failure.as_ref().unwrap().message, "It does not fit");
     assert_eq!(board.reason(&board.rows[0]), "Failed: It does not fit");
     assert_eq!(board.why_no_best().as_deref(), Some("Decode was not measured for any design"));
     let mut later = decode("Q8_0", &around(100.0, 0), 426.0);
     later.started_ms = 5;
-    let board = Board::new(&[failed, later], Question::default(), None);
+    let board = Board::new(&[failed, later], Question::default(), &[]);
     assert_eq!(board.rows[0].failure, None);
     assert_eq!(board.rows[0].trust, RunTrust::Trusted);
 }
@@ -127,7 +127,7 @@ fn a_failure_is_a_row_until_it_is_measured_anew() {
 fn the_least_trusted_of_the_newest_runs_counts() {
     let mut noisy = bench("Q8_0", 512, 0, &[(Metric::PrefillTps, &[500.0, 600.0, 400.0])]);
     (noisy.trust, noisy.reasons) = (RunTrust::Noisy, vec!["Repetitions scatter by 20 %".into()]);
-    let board = Board::new(&[decode("Q8_0", &around(100.0, 0), 426.0), noisy], Question::default(), None);
+    let board = Board::new(&[decode("Q8_0", &around(100.0, 0), 426.0), noisy], Question::default(), &[]);
     assert_eq!(board.rows[0].trust, RunTrust::Noisy);
     assert!(board.hover(&board.rows[0]).ends_with("Noisy: repetitions scatter by 20 %"), "{}", board.hover(&board.rows[0]));
 }
@@ -139,7 +139,7 @@ fn a_run_of_a_sweep_has_everything_in_one() {
     run.extra.insert("kld_error".into(), serde_json::json!(0.005));
     run.extra.insert("roofline".into(), serde_json::json!({"decode": 0.35, "prefill": null, "bandwidth_gb_s": 18.5}));
     // by itself the other only generated: the same cell for decoding
-    let board = Board::new(&[run, decode("Q6_K", &around(120.0, 2), 400.0)], Question::default(), None);
+    let board = Board::new(&[run, decode("Q6_K", &around(120.0, 2), 400.0)], Question::default(), &[]);
     assert_eq!((board.cell_name(Metric::DecodeTps).as_str(), board.cell_name(Metric::PrefillTps).as_str()), ("tg128", "pp512"));
     assert!(board.rows.iter().all(|row| row.value(Metric::DecodeTps).is_some()));
     let interval = board.rows[0].figures[&Metric::Kld].interval.unwrap();
@@ -149,7 +149,7 @@ fn a_run_of_a_sweep_has_everything_in_one() {
 
 #[test]
 fn quality_that_was_scored_without_speed_is_a_row_that_says_so() {
-    let board = Board::new(&[quality("Q2_K", 0.4)], ask(Metric::Kld, &[]), None);
+    let board = Board::new(&[quality("Q2_K", 0.4)], ask(Metric::Kld, &[]), &[]);
     assert_eq!(board.reason(&board.rows[0]), "Decode was not measured");
     assert_eq!(board.rows[0].value(Metric::Kld), Some(0.4));
 }
@@ -201,7 +201,7 @@ proptest! {
             .map(|(i, speed)| decode(&format!("R{i}"), &around(*speed, i), 300.0 + 37.0 * ((i * 7) % 11) as f64))
             .collect();
         let limit = MetricLimit { metric: Metric::PeakMemory, bound: Bound::AtMost, value: cap * 1e6 };
-        let board = Board::new(&runs, Question { limits: vec![limit], ..Question::default() }, None);
+        let board = Board::new(&runs, Question { limits: vec![limit], ..Question::default() }, &[]);
         match &board.answer {
             Some(answer) => {
                 let best = &board.rows[answer.best];

@@ -11,7 +11,7 @@ use crate::ui::widgets::{Mark, ScatterPoint};
 struct Made {
     revision: [u64; 2],
     question: Question,
-    current: Option<Design>,
+    current: Vec<Design>,
 }
 
 /// A board with its drawing.
@@ -37,17 +37,15 @@ pub(super) struct Shown {
 
 impl Judged {
     /// The board of these runs, which are only asked for when it is made anew: `revision` counts their changes.
-    pub(super) fn follow(&mut self, runs: impl FnOnce() -> Vec<Run>, revision: [u64; 2], question: &Question, current: Option<&Design>) {
-        let same = self
-            .made
-            .as_ref()
-            .is_some_and(|made| made.revision == revision && made.question == *question && made.current.as_ref() == current);
+    pub(super) fn follow(&mut self, runs: impl FnOnce() -> Vec<Run>, revision: [u64; 2], question: &Question, current: Vec<Design>) {
+        let same =
+            self.made.as_ref().is_some_and(|made| made.revision == revision && made.question == *question && made.current == current);
         if same {
             return;
         }
-        let board = Board::new(&runs(), question.clone(), current);
+        let board = Board::new(&runs(), question.clone(), &current);
         self.shown = Some(Shown::new(board));
-        self.made = Some(Made { revision, question: question.clone(), current: current.cloned() });
+        self.made = Some(Made { revision, question: question.clone(), current });
     }
 
     /// What was made last.

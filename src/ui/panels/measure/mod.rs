@@ -19,7 +19,7 @@ use crate::app::{Action, AppState};
 use crate::measure::board::{Question, Row};
 use crate::measure::sweep::{End, SweepLimit};
 use crate::measure::{format, kept};
-use crate::protocol::{Metric, Run};
+use crate::protocol::{Design, Metric, Run};
 use crate::ui::theme::PAGE_MARGIN;
 use crate::ui::widgets::{page_header, primary_button, secondary_button};
 
@@ -68,7 +68,7 @@ impl MeasureView {
     fn follow(&mut self, state: &AppState, runs: &[Run]) {
         let revision = [state.measure.revision, scored::revision(state)];
         let all = || scored::with_quality(state, runs);
-        self.judged.follow(all, revision, &self.question, state.design());
+        self.judged.follow(all, revision, &self.question, in_use(state));
         if self.y_is_chosen {
             return;
         }
@@ -78,9 +78,17 @@ impl MeasureView {
         let y = if scored >= 2 { Metric::Kld } else { Metric::PeakMemory };
         if y != self.question.y {
             self.question.y = y;
-            self.judged.follow(all, revision, &self.question, state.design());
+            self.judged.follow(all, revision, &self.question, in_use(state));
         }
     }
+}
+
+/// The design in use as it was asked for, and with its threads named where they were left to the engine.
+fn in_use(state: &AppState) -> Vec<Design> {
+    let Some(design) = state.design() else { return Vec::new() };
+    let threads = state.loaded.as_ref().map_or(0, |report| report.effective.threads);
+    let named = (design.threads == 0 && threads > 0).then(|| Design { threads, ..design.clone() });
+    std::iter::once(design.clone()).chain(named).collect()
 }
 
 fn header(ui: &mut Ui, state: &AppState, runs: &[Run], view: &mut MeasureView, actions: &mut Vec<Action>) {
