@@ -30,6 +30,8 @@ pub struct SweepDraft {
     pub budget_seconds: Option<f64>,
     /// Measures quality loss, too: on the text that ships with the program, against the best rung on disk
     pub with_loss: bool,
+    /// Looks for the best for the goal under the limits, instead of measuring everything equally often
+    pub search: bool,
     /// Frees the chat's model while it is measured, and loads it again afterwards: more memory for what is measured
     pub free_chat_model: bool,
 }
@@ -46,6 +48,7 @@ impl Default for SweepDraft {
             limits: Vec::new(),
             budget_seconds: None,
             with_loss: false,
+            search: false,
             free_chat_model: false,
         }
     }
@@ -70,6 +73,7 @@ impl SweepDraft {
             limits: self.limits.clone(),
             budget_seconds: self.budget_seconds,
             quality: self.quality(base, rungs),
+            search: self.search,
             ..SweepPlan::default()
         };
         plan.fault().map_or(Ok(plan), Err)
