@@ -239,6 +239,25 @@ fn run_streams_text_and_sums_up_in_json() {
 }
 
 #[test]
+fn run_gives_each_token_with_its_alternatives() {
+    let desk = Desk::new();
+    let (model, script) = (desk.model("a.gguf"), desk.script(&Script::instant().reply("One two three.")));
+    let (code, value) = desk.json(&["run", &model, "-p", "Hi", "--logprobs", "3", "--fake", &script]);
+    assert_eq!(code, 0, "{value}");
+    let tokens = value["logprobs"].as_array().unwrap();
+    let words: Vec<&str> = tokens.iter().map(|token| token["token"].as_str().unwrap()).collect();
+    assert_eq!(words, ["One ", "two ", "three."]);
+    let p = tokens[1]["logprob"].as_f64().unwrap().exp();
+    assert!((p - 0.72).abs() < 1e-6, "{p}");
+    assert_eq!((&tokens[1]["from"], &tokens[1]["to"]), (&4.into(), &8.into()));
+    let top = tokens[1]["top"].as_array().unwrap();
+    assert_eq!((top.len(), &top[0]["token"], &top[0]["kind"]), (3, &"two ".into(), &"text".into()));
+    assert!(top.is_sorted_by_key(|a| -(a["logprob"].as_f64().unwrap() * 1e6) as i64));
+    let refused = desk.run(&["run", &model, "-p", "Hi", "--logprobs", "3", "--fake", &script]);
+    assert_eq!(status(refused.status), 2, "numbers have no place in a stream of text");
+}
+
+#[test]
 fn run_reads_the_prompt_from_standard_input() {
     use std::io::Write as _;
     let desk = Desk::new();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Page;
-use crate::protocol::{Design, Overflow, SamplerOverrides};
+use crate::protocol::{Alternative, Design, Overflow, SamplerOverrides};
 use crate::store::{ChatId, MessageId, Theme, WindowPlace};
 
 /// One thing a person asked, by mouse, by key or by dropping a file.
@@ -80,6 +80,10 @@ pub enum Action {
     EditAndRun(MessageId, String),
     /// Go on with a reply that was stopped
     Continue(MessageId),
+    /// Show a reply's tokens with their probabilities, or its text again
+    ShowProbabilities(MessageId),
+    /// Another reply that begins as this one does up to a byte of its text, where this alternative of the token there takes its place
+    BranchAt(MessageId, usize, Box<Alternative>),
     /// Show another branch
     ShowBranch(MessageId),
     /// Begin a new chat that holds the conversation up to this message

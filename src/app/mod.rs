@@ -15,7 +15,7 @@ mod telemetry;
 pub mod update;
 
 pub use action::Action;
-pub use chats::{Chats, OpenChat, branch, siblings};
+pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};

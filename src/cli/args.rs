@@ -234,6 +234,9 @@ pub struct RunArgs {
     /// What to do when the prompt does not fit
     #[arg(long, value_enum, default_value_t)]
     pub overflow: OverflowArg,
+    /// With --json: report each token's probability and the N most probable alternatives (at most 20)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub logprobs: Option<u32>,
     /// Constrain the reply to the JSON schema in this file
     #[arg(long, value_name = "F")]
     pub json_schema: Option<PathBuf>,

@@ -112,7 +112,8 @@ impl Runtime {
             Effect::ReadRuns => self.writer.send(Request::Runs),
             Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
             Effect::ReadDesigns => self.writer.send(Request::Designs),
-            Effect::BeginReply(job, message) => self.writer.send(Request::BeginReply { job, message }),
+            Effect::BeginReply(job, message, from) => self.writer.send(Request::BeginReply { job, message, from }),
+            Effect::ReadProbs(message, after) => self.writer.send(Request::ReadProbs { message, after }),
             Effect::ReadChat(id) => self.writer.send(Request::Open(id)),
             Effect::Search(text) => self.writer.send(Request::Search { text }),
             Effect::SaveSettings(settings) => self.writer.send(Request::SaveSettings(settings)),
@@ -221,6 +222,7 @@ fn answer_of(reply: Reply) -> Option<Answer> {
         Reply::Saved { seq } => Answer::Saved(seq),
         Reply::Unsaved { seq, error } => Answer::Unsaved(seq, EngineError::new(ErrorKind::Disk, error.to_string())),
         Reply::Messages(chat, messages) => Answer::Messages(chat, messages),
+        Reply::Probs { message, after, last, data } => Answer::Probs { message, after, last, data },
         Reply::Found { text, chats } => Answer::Found(text, chats),
         Reply::RunKept { seq, head } => Answer::RunKept(seq, head),
         Reply::Runs(runs) => Answer::Runs(runs),
@@ -237,9 +239,13 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
-        for event in events {
+        for mut event in events {
             if let Some(recorder) = &recorder {
                 recorder.event(&event);
+            }
+            if let Event::Tokens { batch, .. } = &mut event {
+                // kept on disk and read from there by whoever looks
+                batch.probs = Vec::new();
             }
             let urgency = match &event {
                 Event::Tokens { job, .. } => {

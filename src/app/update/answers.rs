@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, history, load, models};
+use super::{Answer, AppState, Effect, Now, chat, generate, history, load, models, tokens};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -18,6 +18,9 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             generate::on_saved(state, seq, now, effects);
         }
         Answer::Messages(id, messages) => chat::on_messages(state, id, messages, now, effects),
+        Answer::Probs { message, after, last, data } => {
+            tokens::on_probs(state, message, tokens::Piece { after, last, data }, now, effects);
+        }
         Answer::Found(text, chats) => {
             if state.chats.search == text {
                 state.chats.found = Some(chats);

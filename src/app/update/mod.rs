@@ -13,6 +13,7 @@ mod reply;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use super::{Action, Activity, Answer, AppState, Dialog, Effect, Now, Page};
 use crate::protocol::{Command, Event};
@@ -64,6 +65,8 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::Regenerate(message) => generate::regenerate(state, message, now, &mut effects),
         Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
         Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
+        Action::ShowProbabilities(message) => tokens::show(state, message, now, &mut effects),
+        Action::BranchAt(message, at, alternative) => tokens::branch_at(state, message, at, &alternative, now, &mut effects),
         Action::ShowPrompt => meter::show_prompt(state, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
 

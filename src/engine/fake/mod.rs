@@ -3,6 +3,7 @@
 
 mod fault;
 mod model;
+mod probs;
 mod quality;
 mod script;
 
@@ -219,13 +220,14 @@ impl FakeBackend {
             let end = stop.map_or(spoken.text.len(), |(at, _)| at.max(before));
             spoken.text.truncate(end);
             let piece = spoken.text.get(before..).unwrap_or_default().to_owned();
+            let probs = probs::of(spoken.n, &piece, request.alternatives);
             spoken.n += 1;
             spoken.first = if spoken.n == 1 { at } else { spoken.first };
             spoken.last = at;
             let kv_used = count(prompt) + spoken.n;
             job.emit(Event::Tokens {
                 job: job.id(),
-                batch: TokenBatch { text: piece, n: 1, total: spoken.n, first: at, last: at, kv_used },
+                batch: TokenBatch { text: piece, n: 1, total: spoken.n, first: at, last: at, kv_used, probs },
             });
             if let Some((_, stop)) = stop {
                 return Ok(StopReason::StopText(stop.clone()));
@@ -460,6 +462,7 @@ mod tests {
             overflow: Overflow::Stop,
             json_schema: None,
             want_token_ids: false,
+            alternatives: 0,
         };
         fake.prefill(&request(&messages), &job).unwrap();
         messages.push(say(Role::User, "And then?"));

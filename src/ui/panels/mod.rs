@@ -92,7 +92,7 @@ fn aim(state: &AppState, views: &mut Views) {
     views.design_bar.editor_open |= std::mem::take(&mut targets.design_editor);
     views.log.open |= std::mem::take(&mut targets.log);
     let search = std::mem::take(&mut targets.search);
-    targets.overlay = views.design_bar.editor_open || views.log.open;
+    targets.overlay = views.design_bar.editor_open || views.log.open || views.chat.has_overlay();
     match state.page {
         Page::Chat => {
             views.chat.focus_search |= search;
