@@ -1,5 +1,8 @@
 //! The panels, driven by accessible name on hand-built states: what a press asks for, and what is said.
 
+#[path = "gui_panels/compare.rs"]
+mod compare;
+
 use std::path::PathBuf;
 
 use egui_kittest::Harness;
@@ -470,7 +473,7 @@ fn the_rail_goes_to_pages() {
     let mut harness = harness(busy_state());
     harness.get_by_label("Library").click();
     assert_eq!(asked(&mut harness), [Action::Navigate(Page::Library)]);
-    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num3);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num4);
     assert_eq!(asked(&mut harness), [Action::Navigate(Page::Settings)]);
 }
 

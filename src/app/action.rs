@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Page;
+use super::{CompareAction, Page};
 use crate::protocol::{Alternative, Design, Overflow, SamplerOverrides};
 use crate::store::{ChatId, MessageId, Theme, WindowPlace};
 
@@ -104,6 +104,9 @@ pub enum Action {
     Copy(String),
     /// Save the open chat as Markdown
     ExportChat,
+
+    /// Something on the Compare page
+    Compare(Box<CompareAction>),
 
     /// Go on after the engine died
     Recover,

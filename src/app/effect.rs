@@ -16,6 +16,10 @@ pub enum Effect {
     Make(JobId, QuantizeRequest),
     /// End that engine and remove what it had written
     StopMaking(JobId),
+    /// To an engine of the Compare page, which is started when there is none: a process of its own for each number
+    Lane(usize, Box<Command>),
+    /// End those engines: nothing more is asked of them
+    EndLanes,
     /// Save, in order; answered by `Answer::Saved`
     Save {
         /// names the save

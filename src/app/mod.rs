@@ -6,6 +6,7 @@
 
 mod action;
 mod chats;
+mod compare;
 mod effect;
 mod history;
 mod load;
@@ -16,6 +17,7 @@ pub mod update;
 
 pub use action::Action;
 pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
+pub use compare::{Asked, Compare, CompareAction, CompareFormat, Lane, LaneState};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};
@@ -25,3 +27,4 @@ pub use state::{
     PromptView, Retry,
 };
 pub use telemetry::{Marker, MarkerKind, Points, Prefilling, Telemetry, visibly_differs};
+pub use update::compare_why_not;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Compare, Forecast, History, Loading, Notices, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -27,6 +27,8 @@ pub enum Page {
     /// Conversations
     #[default]
     Chat,
+    /// The same prompt to several designs
+    Compare,
     /// Families, rungs, folders
     Library,
     /// How it behaves
@@ -35,12 +37,13 @@ pub enum Page {
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Library, Self::Settings];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Compare, Self::Library, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
+            Self::Compare => "Compare",
             Self::Library => "Library",
             Self::Settings => "Settings",
         }
@@ -302,6 +305,8 @@ pub struct AppState {
     pub history: History,
     /// How full the context is
     pub meter: ContextMeter,
+    /// The same prompt to several designs
+    pub compare: Compare,
     /// The plots
     pub telemetry: Telemetry,
     /// What is remembered
@@ -416,7 +421,7 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some()
+        !matches!(self.activity, Activity::None) || self.making.is_some() || self.compare.is_running()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

@@ -116,6 +116,7 @@ impl App {
                     }
                     update::on_maker_event(&mut self.state, event, now)
                 }
+                Inbound::Lane(engine, event) => update::on_lane_event(&mut self.state, engine, event, now),
                 Inbound::Answer(answer) => update::on_answer(&mut self.state, answer, now),
                 Inbound::Action(action) => update::on_action(&mut self.state, action, now),
                 Inbound::PlotsPng(path) => {

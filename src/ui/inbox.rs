@@ -20,6 +20,8 @@ pub enum Inbound {
     Event(Event),
     /// The engine that makes rungs spoke
     Maker(Event),
+    /// An engine of the Compare page spoke
+    Lane(usize, Event),
     /// The store or the background worker answered
     Answer(Answer),
     /// A dialog ended in something to do

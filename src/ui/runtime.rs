@@ -7,6 +7,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
+use super::lanes::Lanes;
 use super::pacing::Pacing;
 use crate::app::{Action, Answer, Effect, Inspection, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
@@ -35,12 +36,12 @@ impl Wake {
     }
 
     /// As soon as possible.
-    fn now(&self) {
+    pub(super) fn now(&self) {
         super::app::repaint_once(&self.ctx);
     }
 
     /// With the next frame that is due while something streams.
-    fn soon(&self) {
+    pub(super) fn soon(&self) {
         self.ctx.request_repaint_after(self.pacing.interval());
     }
 }
@@ -50,6 +51,7 @@ pub struct Runtime {
     engine: Engine,
     maker: Option<(JobId, Engine)>,
     maker_place: Place,
+    lanes: Lanes,
     writer: Writer,
     inbox: Arc<Inbox>,
     wake: Wake,
@@ -79,7 +81,8 @@ impl Runtime {
         spawn_pump(engine.events().clone(), Some(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
-        Ok(Self { engine, maker: None, maker_place: place, writer, inbox, wake, chores, models_dir })
+        let lanes = Lanes::new(place.clone(), Arc::clone(&inbox), wake.clone());
+        Ok(Self { engine, maker: None, maker_place: place, lanes, writer, inbox, wake, chores, models_dir })
     }
 
     /// What has happened.
@@ -107,6 +110,8 @@ impl Runtime {
                     self.report(engine.send(Command::Cancel { job }));
                 }
             }
+            Effect::Lane(number, command) => self.lanes.send(number, *command),
+            Effect::EndLanes => self.lanes.end(),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
             Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
             Effect::ReadRuns => self.writer.send(Request::Runs),

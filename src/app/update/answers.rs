@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, history, load, models, tokens};
+use super::{Answer, AppState, Effect, Now, chat, compare, generate, history, load, models, tokens};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -26,7 +26,10 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
                 state.chats.found = Some(chats);
             }
         }
-        Answer::RunKept(_, head) => history::on_kept(state, *head),
+        Answer::RunKept(seq, head) => {
+            compare::on_kept(state, seq, head.id, effects);
+            history::on_kept(state, *head);
+        }
         Answer::Runs(runs) => state.history.set(runs),
         Answer::RunsRead(runs) => state.history.whole = runs,
         Answer::Designs(designs) => state.history.designs = designs,

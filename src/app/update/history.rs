@@ -6,7 +6,6 @@ use crate::store::RunHead;
 
 /// Keeps a run that is new. It is in the list once it is on the disk; until then the number returned is all there is of it, and
 /// `Answer::RunKept` or `Answer::Unsaved` comes with it.
-#[expect(dead_code, reason = "what measures calls it")]
 pub(super) fn keep(state: &mut AppState, run: Run, effects: &mut Vec<Effect>) -> u64 {
     let seq = state.seq();
     effects.push(Effect::KeepRun { seq, run: Box::new(run) });

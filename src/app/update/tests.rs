@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod chats;
+mod compare;
 mod loads;
 mod meter;
 mod notebook;

@@ -168,6 +168,12 @@ fn render_chat(messages: &[Message]) -> String {
     text
 }
 
+/// The id of a token: the same text has the same (FNV-1a, within a vocabulary of 49,152).
+fn id_of(piece: &str) -> i32 {
+    let hash = piece.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash % 49_152) as i32
+}
+
 fn common_prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
@@ -179,6 +185,7 @@ struct Spoken {
     n: u32,
     first: f64,
     last: f64,
+    ids: Vec<i32>,
 }
 
 impl FakeBackend {
@@ -221,6 +228,7 @@ impl FakeBackend {
             spoken.text.truncate(end);
             let piece = spoken.text.get(before..).unwrap_or_default().to_owned();
             let probs = probs::of(spoken.n, &piece, request.alternatives);
+            spoken.ids.push(id_of(&piece));
             spoken.n += 1;
             spoken.first = if spoken.n == 1 { at } else { spoken.first };
             spoken.last = at;
@@ -325,7 +333,7 @@ impl Backend for FakeBackend {
             itl_p95_ms: if decode_tps > 0.0 { 1e3 / decode_tps } else { 0.0 },
             sampler: Sampler { seed: request.sampler.seed.unwrap_or(1), ..request.sampler.resolve(&SamplingDefaults::default()) },
             dropped: fitted.dropped,
-            tokens: if request.want_token_ids { (0..spoken.n).map(|n| i32::try_from(n).unwrap_or(i32::MAX)).collect() } else { Vec::new() },
+            tokens: if request.want_token_ids { spoken.ids } else { Vec::new() },
             kv_used,
         })
     }

@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod command_palette;
+pub mod compare;
 pub mod design_bar;
 pub mod dialogs;
 pub mod library;
@@ -30,6 +31,8 @@ pub struct Views {
     pub about: settings::About,
     /// Of the chat page
     pub chat: chat::ChatView,
+    /// Of the Compare page
+    pub compare: compare::CompareView,
     /// Of the dialogs
     pub dialogs: dialogs::DialogsView,
     /// Of the design bar
@@ -75,6 +78,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
     // the window is cleared to the page's colour
     CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
         Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
+        Page::Compare => compare::compare_page(ui, state, &mut views.compare, actions),
         Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
         Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
     });
@@ -99,6 +103,6 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
-        Page::Settings => {}
+        Page::Compare | Page::Settings => {}
     }
 }

@@ -35,6 +35,7 @@ pub fn rail(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
 fn about(page: Page) -> &'static str {
     match page {
         Page::Chat => "Talk to the model",
+        Page::Compare => "Ask several designs the same and see where they part",
         Page::Library => "Models and quantization levels on this machine",
         Page::Settings => "How Inferscope looks and behaves",
     }
@@ -73,6 +74,15 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             let bubble = Rect::from_min_max(at(1.5, 2.0), at(14.5, 11.5));
             painter.rect_stroke(bubble, 3.0, stroke, StrokeKind::Middle);
             painter.add(Shape::line(vec![at(4.5, 11.5), at(4.5, 14.5), at(8.0, 11.5)], stroke));
+        }
+        Page::Compare => {
+            // two answers side by side, the second of which parts from the first
+            for (left, right) in [(1.5, 7.0), (9.0, 14.5)] {
+                painter.line_segment([at(left, 3.0), at(right, 3.0)], stroke);
+                painter.line_segment([at(left, 7.0), at(right, 7.0)], stroke);
+            }
+            painter.line_segment([at(1.5, 11.0), at(7.0, 11.0)], stroke);
+            painter.rect_filled(Rect::from_min_max(at(9.0, 9.5), at(14.5, 13.0)), 1.5, color);
         }
         Page::Library => {
             // a ladder: two rails, three rungs
