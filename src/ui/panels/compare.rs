@@ -8,10 +8,12 @@ use egui::{Align, Frame, Layout, Margin, Ui, vec2};
 use crate::app::{Action, AppState, CompareAction, CompareFormat, compare_why_not};
 use crate::measure::lanes::{LANES, Vote};
 use crate::ui::theme::{self, PAGE_MARGIN};
-use crate::ui::widgets::{Icon, empty_state, ghost_button, muted, page_header, primary_button, secondary_button, wrapped};
+use crate::ui::widgets::{Icon, empty_state, ghost_button, icon_button, muted, page_header, primary_button, secondary_button, wrapped};
 
 /// Between two lanes, points.
 const GAP: f32 = 12.0;
+/// A page narrower than this says less in words, points.
+const NARROW: f32 = 700.0;
 
 /// What lasts of the page between frames.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +50,7 @@ fn header(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     } else {
         "They run one after another in a process of its own, greedy and with the same seed: what differs is the design's doing"
     };
+    let is_narrow = ui.available_width() < NARROW;
     page_header(ui, "Which design answers better?", sentence, |ui| {
         if compare.is_running() {
             if ui.add(secondary_button("Stop").icon(Icon::Stop)).clicked() {
@@ -60,11 +63,18 @@ fn header(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
                 actions.push(ask(CompareAction::Run));
             }
             if compare.asked.is_some() && !compare.is_hidden() {
-                if ui.add(ghost_button("JSON").icon(Icon::Export)).on_hover_text("Save the comparison as JSON").clicked() {
-                    actions.push(ask(CompareAction::Export(CompareFormat::Json)));
-                }
-                if ui.add(ghost_button("Markdown").icon(Icon::Export)).on_hover_text("Save the comparison as Markdown").clicked() {
-                    actions.push(ask(CompareAction::Export(CompareFormat::Markdown)));
+                for (name, hint, format) in [
+                    ("JSON", "Save the comparison as JSON", CompareFormat::Json),
+                    ("Markdown", "Save the comparison as Markdown", CompareFormat::Markdown),
+                ] {
+                    let pressed = if is_narrow {
+                        ui.add(icon_button(Icon::Export, hint)).clicked()
+                    } else {
+                        ui.add(ghost_button(name).icon(Icon::Export)).on_hover_text(hint).clicked()
+                    };
+                    if pressed {
+                        actions.push(ask(CompareAction::Export(format)));
+                    }
                 }
             }
         }
