@@ -14,6 +14,9 @@ use crate::ui::widgets::{
     ErrorCard, Icon, ListSpec, Progress, RowId, Stat, VirtualList, card_frame, icon_button, label, muted, paint_icon, wrapped,
 };
 
+/// A lane wider than this has its figures in large type, points.
+const ROOMY: f32 = 340.0;
+
 /// What lasts of a lane between frames.
 #[derive(Clone, Debug)]
 pub struct LaneView {
@@ -142,6 +145,12 @@ fn figures(ui: &mut Ui, shown: &Shown<'_>) {
     let memory = lane.memory.filter(|_| !shown.is_hidden).map_or_else(absent, |memory| format::bytes(memory.total()));
     let rate = if shown.is_hidden { absent() } else { rate };
     let ttft = if shown.is_hidden { absent() } else { ttft };
+    if ui.available_width() < ROOMY {
+        let line = format!("{rate} t/s · TTFT {ttft} · {tokens} tokens · {memory}");
+        let color = theme::palette(ui).text;
+        wrapped(ui, line, theme::small_strong(), color);
+        return;
+    }
     let width = (ui.available_width() / 4.0 - 6.0).max(56.0).floor();
     ui.horizontal_wrapped(|ui| {
         let decode = "(tokens − 1) / (time of the last token − time of the first), on the engine's clock";

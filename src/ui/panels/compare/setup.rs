@@ -2,13 +2,13 @@
 
 use egui::{Align, DragValue, Layout, TextEdit, Ui, vec2};
 
-use super::ask;
+use super::{NARROW, ask};
 use crate::app::{Action, AppState, CompareAction};
 use crate::library::RungState;
 use crate::measure::lanes::LANES;
 use crate::protocol::{Design, Role};
 use crate::ui::theme::{self, CONTROL_HEIGHT};
-use crate::ui::widgets::{Icon, muted, secondary_button, segmented, toggle};
+use crate::ui::widgets::{Icon, icon_button, muted, secondary_button, segmented, toggle};
 
 /// A design's model and level, as far as the library knows its file.
 pub fn level(state: &AppState, design: &Design) -> (String, String) {
@@ -44,7 +44,7 @@ pub fn setup(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
         let mut prompt = compare.prompt.clone();
         let field = TextEdit::multiline(&mut prompt)
             .hint_text(egui::RichText::new("What do you want to ask all of them?").color(faint))
-            .desired_rows(2)
+            .desired_rows(if ui.ctx().content_rect().height() < 760.0 { 1 } else { 2 })
             .desired_width(f32::INFINITY)
             .margin(egui::Margin::symmetric(12, 8));
         let mut changed = false;
@@ -60,8 +60,9 @@ pub fn setup(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
 
 fn choices(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let compare = &state.compare;
+    let is_narrow = ui.available_width() < NARROW;
     ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = vec2(12.0, 6.0);
+        ui.spacing_mut().item_spacing = vec2(if is_narrow { 6.0 } else { 12.0 }, 6.0);
         let mut use_chat = compare.use_chat;
         if segmented(ui, "Prompt from", &mut use_chat, &[(false, "Typed"), (true, "Open chat")]).changed() {
             actions.push(ask(CompareAction::UseChat(use_chat)));
@@ -76,17 +77,27 @@ fn choices(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
             .speed(2.0)
             .custom_formatter(|n, _| if n == 0.0 { "until it ends".into() } else { format!("{n:.0} tokens") })
             .custom_parser(|text| text.split_whitespace().next()?.parse().ok());
-        if ui.add_sized(vec2(112.0, CONTROL_HEIGHT), drag).accessible_name("Most tokens of an answer").changed() {
+        if ui.add_sized(vec2(96.0, CONTROL_HEIGHT), drag).accessible_name("Most tokens of an answer").changed() {
             actions.push(ask(CompareAction::SetMaxTokens(most)));
         }
         let mut blind = compare.blind;
-        if toggle(ui, &mut blind, "Blind").on_hover_text("Shuffles the answers and hides which design gave which until you voted").changed()
-        {
-            actions.push(ask(CompareAction::SetBlind(blind)));
-        }
-        muted(ui, "Blind");
-        if compare.lanes.len() < *LANES.end() && ui.add(secondary_button("Add a design").icon(Icon::Plus)).clicked() {
-            actions.push(ask(CompareAction::AddLane));
+        ui.allocate_ui_with_layout(vec2(78.0, CONTROL_HEIGHT), Layout::left_to_right(Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 6.0;
+            let hint = "Shuffles the answers and hides which design gave which until you voted";
+            if toggle(ui, &mut blind, "Blind").on_hover_text(hint).changed() {
+                actions.push(ask(CompareAction::SetBlind(blind)));
+            }
+            muted(ui, "Blind");
+        });
+        if compare.lanes.len() < *LANES.end() {
+            let pressed = if is_narrow {
+                ui.add(icon_button(Icon::Plus, "Add a design")).clicked()
+            } else {
+                ui.add(secondary_button("Add a design").icon(Icon::Plus)).clicked()
+            };
+            if pressed {
+                actions.push(ask(CompareAction::AddLane));
+            }
         }
     });
 }
