@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Output, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
-use inferscope::engine::fake::{Fault, Point, Script};
+use inferscope::engine::fake::{Fault, Point, Reply, Script};
 use inferscope::measure::bench::csv_header;
 use inferscope::protocol::{EngineError, ErrorKind};
 use serde_json::Value;
@@ -93,7 +93,7 @@ fn has_fields(value: &Value, names: &str) {
 #[test]
 fn every_command_explains_itself() {
     let desk = Desk::new();
-    for command in ["doctor", "models", "inspect", "estimate", "quantize", "run", "bench"] {
+    for command in ["doctor", "models", "inspect", "estimate", "quantize", "run", "bench", "compare"] {
         let output = desk.run(&[command, "--help"]);
         assert_eq!(status(output.status), 0, "{command}");
         let help = text(&output.stdout);
@@ -240,6 +240,58 @@ fn run_streams_text_and_sums_up_in_json() {
         assert_eq!(value["tokens"].as_array().unwrap().len() as u64, value["predicted_tokens"].as_u64().unwrap());
         has_fields(&value["memory"], "weights kv compute total");
     }
+}
+
+#[test]
+fn run_gives_each_token_with_its_alternatives() {
+    let desk = Desk::new();
+    let (model, script) = (desk.model("a.gguf"), desk.script(&Script::instant().reply("One two three.")));
+    let (code, value) = desk.json(&["run", &model, "-p", "Hi", "--logprobs", "3", "--fake", &script]);
+    assert_eq!(code, 0, "{value}");
+    let tokens = value["logprobs"].as_array().unwrap();
+    let words: Vec<&str> = tokens.iter().map(|token| token["token"].as_str().unwrap()).collect();
+    assert_eq!(words, ["One ", "two ", "three."]);
+    let p = tokens[1]["logprob"].as_f64().unwrap().exp();
+    assert!((p - 0.72).abs() < 1e-6, "{p}");
+    assert_eq!((&tokens[1]["from"], &tokens[1]["to"]), (&4.into(), &8.into()));
+    let top = tokens[1]["top"].as_array().unwrap();
+    assert_eq!((top.len(), &top[0]["token"], &top[0]["kind"]), (3, &"two ".into(), &"text".into()));
+    assert!(top.is_sorted_by_key(|a| -(a["logprob"].as_f64().unwrap() * 1e6) as i64));
+    let refused = desk.run(&["run", &model, "-p", "Hi", "--logprobs", "3", "--fake", &script]);
+    assert_eq!(status(refused.status), 2, "numbers have no place in a stream of text");
+}
+
+#[test]
+fn compare_asks_each_design_and_says_where_answers_part() {
+    let desk = Desk::new();
+    let (a, b) = (desk.model("a.gguf"), desk.model("b.gguf"));
+    let mut script = Script::instant();
+    script.replies = vec![Reply::Text("One two three.".into()), Reply::Text("One two four.".into())];
+    let path = desk.script(&script);
+    let (code, value) = desk.json(&["compare", &a, &b, "-p", "Count", "-n", "16", "--fake", &path]);
+    assert_eq!(code, 0, "{value}");
+    let lanes = value["lanes"].as_array().unwrap();
+    assert_eq!(lanes.len(), 2);
+    assert_eq!((&lanes[0]["text"], &lanes[1]["text"]), (&"One two three.".into(), &"One two four.".into()));
+    assert_eq!(lanes[1]["first_difference_byte"], 8);
+    assert_eq!((&lanes[0]["design"]["sampler"]["temperature"], &lanes[0]["design"]["sampler"]["seed"]), (&0.0.into(), &0.into()));
+    has_fields(&lanes[0], "name design model quant text tokens stats memory load_seconds failure");
+    let words = desk.run(&["compare", &a, &b, "-p", "Count", "--fake", &path]);
+    assert!(text(&words.stdout).contains("against the first"), "{}", text(&words.stdout));
+    assert_eq!(status(desk.run(&["compare", &a, "-p", "x", "--fake", &path]).status), 2, "one is no comparison");
+}
+
+#[test]
+fn a_design_whose_engine_dies_is_a_lane_with_its_cause() {
+    let desk = Desk::new();
+    let (a, b, c) = (desk.model("a.gguf"), desk.model("broken.gguf"), desk.model("c.gguf"));
+    let script = desk.script(&Script::instant().reply("Yes.").fault(Point::Load, "broken", Fault::Abort("GGML_ASSERT(x) failed".into())));
+    let (code, value) = desk.json(&["compare", &a, &b, &c, "-p", "Really?", "--fake", &script]);
+    assert_eq!(code, 1, "{value}");
+    let lanes = value["lanes"].as_array().unwrap();
+    assert_eq!((&lanes[0]["text"], &lanes[2]["text"]), (&"Yes.".into(), &"Yes.".into()), "{value}");
+    assert_eq!(lanes[1]["failure"]["kind"], "assertion");
+    assert!(lanes[0]["failure"].is_null());
 }
 
 #[test]

@@ -317,7 +317,8 @@ fn nobody_reading_for_long_loses_nothing() {
     let flood: String = {
         let mut bytes = Vec::new();
         for n in 1..=50_000u32 {
-            let batch = TokenBatch { text: format!("{n} "), n: 1, total: n, first: n.into(), last: n.into(), kv_used: n };
+            let batch =
+                TokenBatch { text: format!("{n} "), n: 1, total: n, first: n.into(), last: n.into(), kv_used: n, probs: Vec::new() };
             wire::write(&mut bytes, &Event::Tokens { job: JobId(2), batch }).unwrap();
         }
         String::from_utf8(bytes).unwrap()

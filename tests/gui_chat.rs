@@ -6,6 +6,8 @@
 mod fixtures;
 #[path = "gui_chat/pictures.rs"]
 mod pictures;
+#[path = "gui_chat/tokens.rs"]
+mod tokens;
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,8 @@
 //! The panels, driven by accessible name on hand-built states: what a press asks for, and what is said.
 
+#[path = "gui_panels/compare.rs"]
+mod compare;
+
 use std::path::PathBuf;
 
 use egui_kittest::Harness;
@@ -648,7 +651,7 @@ fn the_rail_goes_to_pages() {
     let mut harness = harness(busy_state());
     harness.get_by_label("Library").click();
     assert_eq!(asked(&mut harness), [Action::Navigate(Page::Library)]);
-    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num6);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num7);
     assert_eq!(asked(&mut harness), [Action::Navigate(Page::Settings)]);
 }
 

@@ -105,6 +105,7 @@ fn chat(messages: Vec<Message>, max_tokens: u32) -> GenerateRequest {
         overflow: Overflow::Stop,
         json_schema: None,
         want_token_ids: true,
+        alternatives: 0,
     }
 }
 
@@ -645,4 +646,48 @@ fn the_probe_measures_bandwidth() {
     let (all, threads) = bed.backend.probe(0, &job().0).unwrap();
     eprintln!("{one:.1} GB/s with 1 thread, {all:.1} with {threads}");
     assert!((0.5..5000.0).contains(&one) && (0.5..5000.0).contains(&all));
+}
+
+#[test]
+fn each_token_comes_with_what_the_model_gave_it() {
+    let Some(mut bed) = bed() else { return };
+    bed.load(bed.design());
+    let ask = |alternatives| GenerateRequest {
+        alternatives,
+        ..chat(vec![say(Role::User, "Say hello in Greek, with an emoji. Then count to three.")], 48)
+    };
+    let (stats, heard) = bed.ask(&ask(5));
+    let text = heard.text();
+    let probs: Vec<_> = heard
+        .events()
+        .into_iter()
+        .filter_map(|e| if let Event::Tokens { batch, .. } = e { Some(batch.probs) } else { None })
+        .flatten()
+        .collect();
+    let ended = usize::from(stats.stop == StopReason::EndOfReply);
+    assert_eq!(probs.len(), stats.predicted_tokens as usize + ended);
+    assert_eq!(probs.iter().map(|token| token.bytes as usize).sum::<usize>(), text.len());
+    let mut at = 0;
+    for token in &probs {
+        let top = &token.top;
+        assert_eq!(top.len(), 5);
+        assert!(top.is_sorted_by(|a, b| a.p >= b.p) && top.iter().map(|a| a.p).sum::<f32>() <= 1.000_01);
+        // greedy: what was sampled is the first, and reads as it does in the reply, unless it is part of a character
+        assert_eq!(token.p, top[0].p);
+        let said = text.get(at..at + token.bytes as usize).unwrap();
+        assert!(said == top[0].text || token.bytes == 0 || said.len() > 1, "{said:?} {:?}", top[0]);
+        at += token.bytes as usize;
+    }
+    let (without, _) = bed.ask(&ask(0));
+    assert_eq!(without.tokens, stats.tokens, "looking changes nothing");
+    // the numbers are the model's own: temperature does not enter
+    let hot =
+        GenerateRequest { sampler: SamplerOverrides { temperature: Some(2.0), seed: Some(1), ..SamplerOverrides::default() }, ..ask(5) };
+    let (_, heard) = bed.ask(&hot);
+    let first = heard
+        .events()
+        .into_iter()
+        .find_map(|e| if let Event::Tokens { batch, .. } = e { batch.probs.into_iter().next() } else { None })
+        .unwrap();
+    assert_eq!(first.top, probs[0].top);
 }

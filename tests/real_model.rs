@@ -92,6 +92,7 @@ fn generate(job: JobId, messages: Vec<Message>, max_tokens: u32) -> Command {
         overflow: Overflow::Stop,
         json_schema: None,
         want_token_ids: false,
+        alternatives: 0,
     };
     Command::Generate { job, request }
 }

@@ -453,7 +453,7 @@ fn a_reply_is_recorded_without_the_window() {
         vec![Op::PutChat(chat(1)), Op::PutMessage(reply(1)), Op::PutMessage(reply(2)), Op::PutMessage(reply(3)), Op::PutMessage(reply(4))];
     desk.writer.send(Request::Apply { seq: 1, ops });
     for id in 1..=4 {
-        desk.writer.send(Request::BeginReply { job: JobId(id), message: MessageId(id as i64) });
+        desk.writer.send(Request::BeginReply { job: JobId(id), message: MessageId(id as i64), from: 0 });
     }
     for piece in ["one ", "two ", "three"] {
         for job in 1..=5 {
@@ -494,7 +494,7 @@ fn dropping_the_writer_saves_everything() {
     let writer = Writer::spawn_with_settings(open(dir.path()), file, |_| {}).unwrap();
     let reply = ChatMessage { state: MessageState::Streaming, ..message(1, 1, None, Role::Assistant, "") };
     writer.send(Request::Apply { seq: 1, ops: vec![Op::PutChat(chat(1)), Op::PutMessage(reply)] });
-    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1) });
+    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1), from: 0 });
     let batch = TokenBatch { text: "last words".into(), ..Default::default() };
     writer.recorder().event(&Event::Tokens { job: JobId(1), batch });
     settings.theme = Theme::HighContrast;

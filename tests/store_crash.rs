@@ -104,7 +104,7 @@ fn stream(dir: &Path) {
     let reply = message(1, String::new(), MessageState::Streaming);
     writer.send(Request::Apply { seq: 1, ops: vec![Op::PutChat(chat()), Op::PutMessage(reply)] });
     assert_eq!(replies.recv().unwrap(), Reply::Saved { seq: 1 });
-    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1) });
+    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1), from: 0 });
     let recorder = writer.recorder();
     let mut lag = Duration::ZERO;
     for n in 0.. {

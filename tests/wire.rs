@@ -63,6 +63,7 @@ fn every_command_comes_back_as_it_went() {
         overflow: Overflow::KeepEnds,
         json_schema: Some("{}".into()),
         want_token_ids: true,
+        alternatives: 0,
     };
     let quantize = QuantizeRequest {
         source: "/a".into(),
@@ -186,7 +187,10 @@ fn every_event_comes_back_as_it_went() {
         Event::Unloaded { job, resident: resident.clone() },
         Event::Residents { job, resident },
         Event::Started { job, prompt_tokens: 1, cached_tokens: 0, dropped: None },
-        Event::Tokens { job, batch: TokenBatch { text: "\u{fffd}\n".into(), n: 1, total: 2, first: 0.5, last: 0.25, kv_used: 4 } },
+        Event::Tokens {
+            job,
+            batch: TokenBatch { text: "\u{fffd}\n".into(), n: 1, total: 2, first: 0.5, last: 0.25, kv_used: 4, probs: Vec::new() },
+        },
         Event::Rendered { job, rendered: Rendered { text: "<|im_start|>".into(), n_tokens: 1, system_tokens: 0, last_tokens: 1 } },
         Event::Quantized { job, path: "/a".into(), size: 1, bpw: 4.5, seconds: 0.5, fallbacks: 2 },
         Event::BenchRow { job, row: Box::new(row) },
@@ -269,7 +273,7 @@ proptest! {
     #[test]
     fn damaged_frames_are_survived(text in ".{0,60}", at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
         let mut bytes = Vec::new();
-        let batch = TokenBatch { text, n: 1, total: 1, first: 0.1, last: 0.1, kv_used: 1 };
+        let batch = TokenBatch { text, n: 1, total: 1, first: 0.1, last: 0.1, kv_used: 1, probs: Vec::new() };
         wire::write(&mut bytes, &Event::Tokens { job: JobId(1), batch }).unwrap();
         wire::write(&mut bytes, &Event::Failed { job: JobId(1), error: error() }).unwrap();
         let at = at.index(bytes.len());
@@ -285,7 +289,7 @@ proptest! {
 
     #[test]
     fn any_text_comes_back(text in any::<String>(), n in any::<u32>(), first in 0.0..1e9f64) {
-        round_trip(&[Event::Tokens { job: JobId(n.into()), batch: TokenBatch { text: text.clone(), n, total: n, first, last: first, kv_used: n } }]);
+        round_trip(&[Event::Tokens { job: JobId(n.into()), batch: TokenBatch { text: text.clone(), n, total: n, first, last: first, kv_used: n, probs: Vec::new() } }]);
         round_trip(&[Command::Render { job: JobId(1), prompt: Prompt::Raw { text } }]);
     }
 }

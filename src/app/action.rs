@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Page, PlotRange, QualityAction, SweepDraft};
+use super::{CompareAction, Page, PlotRange, QualityAction, SweepDraft};
 use crate::measure::kept::RunFormat;
 use crate::measure::sweep::SweepLimit;
-use crate::protocol::{Design, Overflow, RunId, SamplerOverrides};
+use crate::protocol::{Alternative, Design, Overflow, RunId, SamplerOverrides};
 use crate::store::{ChatId, DesignId, MessageId, Theme, WindowPlace};
 
 /// One thing a person asked, by mouse, by key or by dropping a file.
@@ -97,6 +97,10 @@ pub enum Action {
     EditAndRun(MessageId, String),
     /// Go on with a reply that was stopped
     Continue(MessageId),
+    /// Show a reply's tokens with their probabilities, or its text again
+    ShowProbabilities(MessageId),
+    /// Another reply that begins as this one does up to a byte of its text, where this alternative of the token there takes its place
+    BranchAt(MessageId, usize, Box<Alternative>),
     /// Show another branch
     ShowBranch(MessageId),
     /// Begin a new chat that holds the conversation up to this message
@@ -163,6 +167,8 @@ pub enum Action {
     ExportDesign(Option<DesignId>),
     /// Ask for a design file
     ImportDesign,
+    /// Something on the Compare page
+    Compare(Box<CompareAction>),
 
     /// Go on after the engine died
     Recover,

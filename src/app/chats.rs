@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::{Message, Role};
-use crate::store::{Chat, ChatId, ChatMessage, MessageId};
+use crate::store::{Chat, ChatId, ChatMessage, MessageId, TokenTable};
 
 /// The chats of the user.
 #[derive(Clone, Debug, Default)]
@@ -81,12 +81,40 @@ pub struct OpenChat {
     pub branch: Vec<MessageId>,
     /// Rises whenever a message's text is replaced rather than appended to (layout caches key on it)
     pub revision: u64,
+    /// The reply whose tokens are looked at
+    pub tokens: Option<Tokens>,
+}
+
+/// A reply's tokens with their probabilities, read from the disk when they are looked at.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Of which reply
+    pub message: MessageId,
+    /// What was read so far
+    pub table: TokenTable,
+    /// Whether everything that was on disk when it was asked for is there
+    pub is_loaded: bool,
+    /// The number of the last piece that was read
+    pub(super) last: i64,
+    /// When it was asked for last, seconds, while it was not answered
+    pub(super) asked: Option<f64>,
+    /// When it was answered last, seconds
+    pub(super) answered: f64,
+    /// There is more than what is asked for
+    pub(super) is_behind: bool,
+}
+
+impl Tokens {
+    /// Those of a message, still to be read.
+    pub(super) fn of(message: MessageId) -> Self {
+        Self { message, table: TokenTable::default(), is_loaded: false, last: 0, asked: None, answered: 0.0, is_behind: false }
+    }
 }
 
 impl OpenChat {
     /// A chat whose messages are still on their way.
     pub fn loading(id: ChatId) -> Self {
-        Self { id, is_loaded: false, messages: BTreeMap::new(), branch: Vec::new(), revision: 0 }
+        Self { id, is_loaded: false, messages: BTreeMap::new(), branch: Vec::new(), revision: 0, tokens: None }
     }
 
     /// A message by id.

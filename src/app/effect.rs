@@ -42,6 +42,10 @@ pub enum Effect {
     PickText,
     /// Read a text file; answered by `Answer::Text`
     ReadText(PathBuf),
+    /// To an engine of the Compare page, which is started when there is none: a process of its own for each number
+    Lane(usize, Box<Command>),
+    /// End those engines: nothing more is asked of them
+    EndLanes,
     /// Save, in order; answered by `Answer::Saved`
     Save {
         /// names the save
@@ -68,8 +72,10 @@ pub enum Effect {
     ReadWholeRuns(Vec<RunId>),
     /// Read the saved designs; answered by `Answer::Designs`, now and after every change
     ReadDesigns,
-    /// From now on the text of this job belongs to this message and is saved as it streams
-    BeginReply(JobId, MessageId),
+    /// From now on the text of this job belongs to this message, behind so many bytes of its text, and is saved as it streams
+    BeginReply(JobId, MessageId, usize),
+    /// Read what is known of a message's tokens behind a piece (0 = everything); answered by `Answer::Probs`
+    ReadProbs(MessageId, i64),
     /// Read a chat's messages; answered by `Answer::Messages`
     ReadChat(ChatId),
     /// Search; answered by `Answer::Found`
@@ -144,6 +150,17 @@ pub enum Answer {
     Unsaved(u64, EngineError),
     /// A chat's messages
     Messages(ChatId, Vec<ChatMessage>),
+    /// What is known of a message's tokens
+    Probs {
+        /// which message
+        message: MessageId,
+        /// what is behind this piece; 0 = everything
+        after: i64,
+        /// the last piece
+        last: i64,
+        /// the pieces
+        data: Vec<u8>,
+    },
     /// What was searched and found
     Found(String, Vec<ChatId>),
     /// A new run is on the disk: the number of its save, and how a list shows it

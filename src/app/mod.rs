@@ -6,6 +6,7 @@
 
 mod action;
 mod chats;
+mod compare;
 mod effect;
 mod history;
 mod load;
@@ -19,7 +20,8 @@ mod telemetry;
 pub mod update;
 
 pub use action::Action;
-pub use chats::{Chats, OpenChat, branch, siblings};
+pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
+pub use compare::{Asked, Compare, CompareAction, CompareFormat, Lane, LaneState};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};
@@ -33,3 +35,4 @@ pub use state::{
     PromptView, Retry,
 };
 pub use telemetry::{Marker, MarkerKind, PlotRange, Points, Prefilling, Telemetry, visibly_differs};
+pub use update::compare_why_not;

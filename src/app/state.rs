@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, History, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry, WantedLoad};
+use super::{
+    Chats, Compare, Forecast, History, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry, WantedLoad,
+};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -31,6 +33,8 @@ pub enum Page {
     Measure,
     /// What a rung costs in quality
     Quality,
+    /// The same prompt to several designs
+    Compare,
     /// Families, rungs, folders
     Library,
     /// What was measured
@@ -41,7 +45,7 @@ pub enum Page {
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 6] = [Self::Chat, Self::Measure, Self::Quality, Self::Library, Self::Runs, Self::Settings];
+    pub const ALL: [Self; 7] = [Self::Chat, Self::Compare, Self::Measure, Self::Quality, Self::Library, Self::Runs, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -49,6 +53,7 @@ impl Page {
             Self::Chat => "Chat",
             Self::Measure => "Measure",
             Self::Quality => "Quality",
+            Self::Compare => "Compare",
             Self::Library => "Library",
             Self::Runs => "Runs",
             Self::Settings => "Settings",
@@ -322,6 +327,8 @@ pub struct AppState {
     pub measure: Measure,
     /// How full the context is
     pub meter: ContextMeter,
+    /// The same prompt to several designs
+    pub compare: Compare,
     /// The plots
     pub telemetry: Telemetry,
     /// What designs cost in quality
@@ -441,7 +448,7 @@ impl AppState {
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
         let measures = self.measure.is_running() || self.measuring.is_some() || self.quality.is_running();
-        measures || !matches!(self.activity, Activity::None) || self.making.is_some()
+        measures || self.compare.is_running() || !matches!(self.activity, Activity::None) || self.making.is_some()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

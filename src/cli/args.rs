@@ -90,6 +90,9 @@ pub enum Command {
     /// Measure prompt processing (pp) and generation (tg) as llama-bench does
     #[command(after_help = EXIT)]
     Bench(BenchArgs),
+    /// Ask several designs the same, one after another, and say where their answers part; status 1 when one of them failed
+    #[command(after_help = EXIT)]
+    Compare(CompareArgs),
     /// Measure what designs cost in quality against a reference: perplexity, KL divergence, same top token, greedy divergence
     #[command(after_help = EXIT)]
     Quality(QualityArgs),
@@ -243,10 +246,33 @@ pub struct RunArgs {
     /// What to do when the prompt does not fit
     #[arg(long, value_enum, default_value_t)]
     pub overflow: OverflowArg,
+    /// With --json: report each token's probability and the N most probable alternatives (at most 20)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub logprobs: Option<u32>,
     /// Constrain the reply to the JSON schema in this file
     #[arg(long, value_name = "F")]
     pub json_schema: Option<PathBuf>,
     /// The design
+    #[command(flatten)]
+    pub design: DesignArgs,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Two to four: GGUF files, model names, or saved designs (TOML or JSON). The first is what the others are compared with
+    #[arg(required = true)]
+    pub files: Vec<String>,
+    /// The prompt
+    #[arg(short, long, value_name = "PROMPT", allow_hyphen_values = true)]
+    pub prompt: String,
+    /// Most tokens of an answer; 0 or -1 = until the model ends it or the context is full
+    #[arg(short = 'n', long = "predict", value_name = "N", default_value = "256", value_parser = max_tokens, allow_negative_numbers = true)]
+    pub n: u32,
+    /// Print Markdown
+    #[arg(long)]
+    pub markdown: bool,
+    /// The design of all of them; greedy with seed 0 unless a sampler is given
     #[command(flatten)]
     pub design: DesignArgs,
 }

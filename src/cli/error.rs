@@ -75,6 +75,16 @@ impl CliError {
         }
     }
 
+    /// The same as an engine says it, for what is kept beside results.
+    pub fn into_engine(self) -> EngineError {
+        let kind = serde_json::from_value(json!(self.kind)).unwrap_or(ErrorKind::Engine);
+        let error = EngineError::new(kind, self.message).hint(self.hint).details(self.details);
+        match self.path {
+            Some(path) => error.path(path),
+            None => error,
+        }
+    }
+
     /// `{"error":{"kind","message","hint","path"}}`, with `offset` and `details` where there are some.
     pub fn json(&self) -> Value {
         let mut error = Map::new();

@@ -11,7 +11,9 @@ use super::names;
 use super::output::Output;
 use super::session::{Session, unexpected};
 use crate::measure::format;
-use crate::protocol::{Command, Event, GenerateRequest, GenerateStats, LoadReport, Message, Prompt, Role, StopReason};
+use crate::protocol::{
+    Alternative, Command, Event, GenerateRequest, GenerateStats, LoadReport, Message, PieceKind, Prompt, Role, StopReason, TokenProb,
+};
 
 /// A prompt of this size passes the protocol even when JSON doubles it, and is far beyond any context.
 const MAX_PROMPT: u64 = 24 << 20;
@@ -23,6 +25,9 @@ const MAX_SCHEMA: u64 = 4 << 20;
 /// # Errors
 /// What stopped it.
 pub fn run(args: &RunArgs, global: &Global, out: Output) -> Result<u8, CliError> {
+    if args.logprobs.is_some() && !out.json() {
+        return Err(CliError::usage("--logprobs needs --json: a stream of text has no place for numbers").hint("Add --json"));
+    }
     let mut design = args.design.design(out)?;
     design.model = names::model_of(args.file.as_deref(), &design)?;
     let request = GenerateRequest {
@@ -33,21 +38,28 @@ pub fn run(args: &RunArgs, global: &Global, out: Output) -> Result<u8, CliError>
         overflow: args.overflow.into(),
         json_schema: args.json_schema.as_deref().map(schema).transpose()?,
         want_token_ids: out.json(),
+        alternatives: args.logprobs.unwrap_or(0),
     };
     let mut session = Session::start(global, out)?;
     let report = session.load(&design)?;
     let mut text = String::new();
+    let mut probs = Vec::new();
     let ended = session.run(
         |job| Command::Generate { job, request },
         |event| {
             let Event::Tokens { batch, .. } = event else { return Ok(()) };
             text.push_str(&batch.text);
+            probs.extend_from_slice(&batch.probs);
             if out.json() { Ok(()) } else { out.model_text(&batch.text) }
         },
     )?;
     let Event::Generated { stats, .. } = ended else { return Err(unexpected(&ended)) };
     if out.json() {
-        out.document(&document(&text, &stats, &report))?;
+        let mut document = document(&text, &stats, &report);
+        if let Some(document) = document.as_object_mut().filter(|_| args.logprobs.is_some()) {
+            document.insert("logprobs".into(), logprobs(&text, &probs));
+        }
+        out.document(&document)?;
     } else {
         if !text.ends_with('\n') {
             out.raw("\n")?;
@@ -151,6 +163,27 @@ fn document(text: &str, stats: &GenerateStats, report: &LoadReport) -> serde_jso
         fields.retain(|name, _| !unmeasured.contains(&name.as_str()));
     }
     document
+}
+
+/// A token after the other: its text in the reply, the natural logarithm of its probability before any sampler, and the most probable tokens.
+/// A reply that the model ended has one more entry than tokens, for the token that ended it.
+fn logprobs(text: &str, probs: &[TokenProb]) -> serde_json::Value {
+    // a probability of 0 has no logarithm that JSON can hold
+    let ln = |p: f32| (p > 0.0).then(|| f64::from(p).ln());
+    let kind = |alternative: &Alternative| match alternative.kind {
+        PieceKind::Text => "text",
+        PieceKind::End => "end",
+        PieceKind::Part => "part",
+        PieceKind::Control => "control",
+    };
+    let mut at = 0;
+    let token = |token: &TokenProb| {
+        let from = at;
+        at = (from + token.bytes as usize).min(text.len());
+        let top: Vec<_> = token.top.iter().map(|a| json!({"token": a.text, "kind": kind(a), "logprob": ln(a.p)})).collect();
+        json!({"token": text.get(from..at).unwrap_or_default(), "from": from, "to": at, "logprob": ln(token.p), "top": top})
+    };
+    probs.iter().map(token).collect()
 }
 
 /// One line under the reply, as the window has it.

@@ -7,6 +7,7 @@
 
 pub mod args;
 mod bench;
+mod compare;
 pub mod design;
 mod doctor;
 pub mod error;
@@ -85,6 +86,7 @@ fn dispatch(cli: Cli, hooks: &Hooks, out: Output) -> Result<u8, CliError> {
         Command::Quantize(args) => quantize::run(&args, global, out),
         Command::Run(args) => generate::run(&args, global, out),
         Command::Bench(args) => bench::run(&args, global, out),
+        Command::Compare(args) => compare::run(&args, global, out),
         Command::Quality(args) => quality::run(&args, global, out),
         Command::Sweep(args) => sweep::run(&args, global, out),
         Command::Runs(args) => runs::run(&args, out),

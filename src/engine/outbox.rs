@@ -193,6 +193,7 @@ pub fn append(earlier: &mut TokenBatch, later: TokenBatch) {
     earlier.total = later.total;
     earlier.last = later.last;
     earlier.kv_used = later.kv_used;
+    earlier.probs.extend(later.probs);
 }
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
 
     fn tokens(job: u64, n: u32) -> Event {
         let at = f64::from(n);
-        let batch = TokenBatch { text: format!("{n} "), n: 1, total: n, first: at, last: at, kv_used: n };
+        let batch = TokenBatch { text: format!("{n} "), n: 1, total: n, first: at, last: at, kv_used: n, probs: Vec::new() };
         Event::Tokens { job: JobId(job), batch }
     }
 
@@ -257,8 +258,8 @@ mod tests {
         for event in [progress(1), progress(2), tokens(1, 1), tokens(2, 1), tokens(1, 2), progress(3), tokens(1, 3)] {
             state.keep(event);
         }
-        let mut merged = TokenBatch { text: "1 ".into(), n: 1, total: 1, first: 1.0, last: 1.0, kv_used: 1 };
-        append(&mut merged, TokenBatch { text: "2 ".into(), n: 1, total: 2, first: 2.0, last: 2.0, kv_used: 2 });
+        let mut merged = TokenBatch { text: "1 ".into(), n: 1, total: 1, first: 1.0, last: 1.0, kv_used: 1, probs: Vec::new() };
+        append(&mut merged, TokenBatch { text: "2 ".into(), n: 1, total: 2, first: 2.0, last: 2.0, kv_used: 2, probs: Vec::new() });
         let expected = [progress(2), Event::Tokens { job: JobId(1), batch: merged }, tokens(2, 1), progress(3), tokens(1, 3)];
         assert_eq!(state.backlog, expected);
     }

@@ -124,6 +124,11 @@ pub fn percent(fraction: f64) -> String {
     format!("{value:.decimals$} %")
 }
 
+/// A token's probability: [`percent`], but never `0.0 %` for what is possible.
+pub fn chance(p: f32) -> String {
+    if p > 0.0 && p < 0.0005 { "< 0.1 %".into() } else { percent(p.into()) }
+}
+
 /// [`percent`] of a difference, with its sign: `+1.7 %`, `-12 %`.
 pub fn signed_percent(fraction: f64) -> String {
     let text = percent(fraction);

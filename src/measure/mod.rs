@@ -5,6 +5,7 @@ pub mod bench;
 pub mod board;
 pub mod format;
 pub mod kept;
+pub mod lanes;
 pub mod order;
 pub mod pareto;
 pub mod plan;

@@ -100,6 +100,14 @@ pub struct GenerateRequest {
     /// Report every token's id in [`super::GenerateStats::tokens`]
     #[serde(default)]
     pub want_token_ids: bool,
+    /// How many alternatives to report with every token in [`super::TokenBatch::probs`], at most [`super::MOST_ALTERNATIVES`]; 0 = no
+    /// probabilities at all
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub alternatives: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Tokens of a context of `n_ctx` that are kept free for the reply, so that a prompt that just fits still leaves room for an answer: what

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchRow, Design, EngineError, JobId, ModelInfo, QualityBatch, QualityLayout, Sample, Sampler};
+use super::{BenchRow, Design, EngineError, JobId, ModelInfo, QualityBatch, QualityLayout, Sample, Sampler, TokenProb};
 
 /// A compute device as ggml lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +157,9 @@ pub struct TokenBatch {
     pub last: f64,
     /// Tokens in the KV cache
     pub kv_used: u32,
+    /// What the model gave each token of the batch, if asked for. A token that ends the reply has an entry too, although it is not counted
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probs: Vec<TokenProb>,
 }
 
 /// Why a reply ended.

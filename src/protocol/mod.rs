@@ -10,6 +10,7 @@ mod design;
 mod error;
 mod event;
 mod model;
+mod probs;
 mod quality;
 mod quant;
 mod run;
@@ -28,6 +29,7 @@ pub use event::{
     StopReason, TokenBatch,
 };
 pub use model::{ModelInfo, SamplingDefaults};
+pub use probs::{ALTERNATIVES, Alternative, MOST_ALTERNATIVES, PieceKind, TokenProb};
 pub use quality::{QualityBatch, QualityLayout, QualityPlan, QualityText, TOP, TokenScore};
 pub use quant::{FILE_TYPES, FileType};
 pub use run::{Environment, Metric, Run, RunId, RunTrust, Workload};

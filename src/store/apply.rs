@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::probs::TokenTable;
 use super::run_types::RunHead;
 use super::types::{Chat, ChatId, ChatMessage, MessageId, MessageState, Op};
 use super::{rows, runs};
@@ -32,6 +33,12 @@ fn change(conn: &Connection, op: &Op, now_ms: i64) -> rusqlite::Result<()> {
         Op::RestoreChat(chat) => conn.prepare_cached("UPDATE chats SET deleted_ms = NULL WHERE id = ?1")?.execute([chat.0]).map(drop),
         Op::PutMessage(message) => put_message(conn, message),
         Op::AppendText(message, text) => append(conn, *message, text),
+        Op::AppendProbs(message, data) => append_probs(conn, *message, data),
+        Op::CopyProbs { from, to, up_to, then } => {
+            let mut table = TokenTable::default();
+            table.push(&rows::probs(conn, *from, 0)?.1);
+            append_probs(conn, *to, &[table.up_to(*up_to), then.as_slice()].concat())
+        }
         Op::FinishMessage { id, text, state, stats } => {
             let stats = stats.as_ref().and_then(|stats| serde_json::to_string(stats).ok());
             conn.prepare_cached("UPDATE messages SET text = ?2, state = ?3, stats = ?4 WHERE id = ?1")?.execute(params![
@@ -143,6 +150,19 @@ fn append(conn: &Connection, message: MessageId, text: &str) -> rusqlite::Result
          SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM tails WHERE message = ?1), ?2 FROM messages WHERE id = ?1",
     )?
     .execute(params![message.0, text])
+    .map(drop)
+}
+
+/// Adds to what is known of a message's tokens. A message that was removed meanwhile stays removed.
+fn append_probs(conn: &Connection, message: MessageId, data: &[u8]) -> rusqlite::Result<()> {
+    if data.is_empty() {
+        return Ok(());
+    }
+    conn.prepare_cached(
+        "INSERT INTO token_probs (message, n, data)
+         SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM token_probs WHERE message = ?1), ?2 FROM messages WHERE id = ?1",
+    )?
+    .execute(params![message.0, data])
     .map(drop)
 }
 

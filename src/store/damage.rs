@@ -110,7 +110,12 @@ fn salvage(from: &Path, to: &mut Connection) -> rusqlite::Result<(usize, usize)>
         }
     }
     for message in messages.into_values() {
+        let id = message.id;
         apply::op(&tx, &Op::PutMessage(message), now)?;
+        // what cannot be read of these, or was not kept yet, is missed by nobody who reads the chat
+        if let Ok((_, probs)) = rows::probs(&old, id, 0) {
+            apply::op(&tx, &Op::AppendProbs(id, probs), now)?;
+        }
     }
     tx.commit()?;
     Ok(found)

@@ -78,6 +78,19 @@ impl Store {
         list.into_iter().find(|m| m.id == id)
     }
 
+    /// What is known of a message's tokens behind a piece: `(after, last, bytes)`, where `after` is 0, and the bytes are everything there is,
+    /// while some of it waits for the disk.
+    pub fn probs(&mut self, message: MessageId, after: i64) -> (i64, i64, Vec<u8>) {
+        let waiting = self.pending.probs(message);
+        let after = if waiting.is_empty() { after } else { 0 };
+        let (last, mut bytes) = self.read(|conn| rows::probs(conn, message, after));
+        if waiting.is_empty() {
+            return (after, last, bytes);
+        }
+        bytes.extend(waiting);
+        (0, 0, bytes)
+    }
+
     /// The next free ids. Never an id that was in use before, even if what it named is gone.
     pub fn next_ids(&mut self) -> (ChatId, MessageId) {
         let (chat, message) = self.read(|conn| apply::next_ids(conn).map(Some)).unwrap_or((ChatId(1), MessageId(1)));

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::probs::encode_tokens;
+use super::requests::Request;
 use super::types::Op;
-use super::writer::Request;
 use crate::protocol::{EngineError, Event, GenerateStats, JobId};
 
 /// One thing for the writer to do.
@@ -21,7 +22,7 @@ pub(super) enum Item {
     /// Any other request
     Request(Request),
     /// A piece of a reply, and when its first character arrived
-    Text { job: JobId, text: String, since: Instant },
+    Text { job: JobId, text: String, probs: Vec<u8>, since: Instant },
     /// A reply ended
     End { job: JobId, how: Ending },
     /// Write everything and stop
@@ -77,11 +78,12 @@ impl Inbox {
 /// Merges `item` into `last`, or gives it back.
 fn merge(last: &mut Item, item: Item) -> Option<Item> {
     match (last, item) {
-        (Item::Text { job, text, .. }, Item::Text { job: same, text: more, since }) => {
+        (Item::Text { job, text, probs, .. }, Item::Text { job: same, text: more, probs: more_probs, since }) => {
             if *job != same {
-                return Some(Item::Text { job: same, text: more, since });
+                return Some(Item::Text { job: same, text: more, probs: more_probs, since });
             }
             text.push_str(&more);
+            probs.extend(more_probs);
             None
         }
         (Item::Apply { seqs, ops }, Item::Apply { seqs: new_seqs, ops: new_ops }) => match (ops.as_mut_slice(), new_ops.as_slice()) {
@@ -114,8 +116,10 @@ impl Recorder {
     /// Takes note of an engine event; never waits. Text of jobs not announced with [`Request::BeginReply`] is dropped.
     pub fn event(&self, event: &Event) {
         match event {
-            Event::Tokens { job, batch } if !batch.text.is_empty() => {
-                self.inbox.push(Item::Text { job: *job, text: batch.text.clone(), since: Instant::now() });
+            Event::Tokens { job, batch } if !batch.text.is_empty() || !batch.probs.is_empty() => {
+                let mut probs = Vec::new();
+                encode_tokens(&batch.probs, &mut probs);
+                self.inbox.push(Item::Text { job: *job, text: batch.text.clone(), probs, since: Instant::now() });
             }
             Event::Generated { job, stats } => self.end(*job, &Ending::Generated(stats.clone())),
             Event::Failed { job, error } => self.end(*job, &Ending::Failed(error.clone())),

@@ -13,7 +13,7 @@ use super::files;
 pub(super) type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Every step there ever was, oldest first.
-pub(super) const STEPS: &[Step] = &[chats_and_messages, runs_and_designs];
+pub(super) const STEPS: &[Step] = &[chats_and_messages, runs_and_designs, token_probabilities];
 
 /// Says in the file's header that this is an Inferscope database ("ISCP").
 pub(super) const APPLICATION_ID: i32 = 0x4953_4350;
@@ -99,6 +99,19 @@ fn runs_and_designs(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              name TEXT NOT NULL,
              body TEXT NOT NULL
          ) STRICT;",
+    )
+}
+
+/// What the model gave the tokens of a reply, in pieces as they streamed in (`probs.rs`). A table of its own: it is larger than the text,
+/// and only read when somebody looks at a reply token by token.
+fn token_probabilities(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "CREATE TABLE token_probs (
+             message INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+             n INTEGER NOT NULL,
+             data BLOB NOT NULL,
+             PRIMARY KEY (message, n)
+         ) STRICT, WITHOUT ROWID;",
     )
 }
 

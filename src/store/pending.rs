@@ -34,6 +34,8 @@ impl Pending {
         for earlier in self.ops.iter_mut().rev().take(LOOK_BACK) {
             match (&mut *earlier, op) {
                 (Op::AppendText(at, text), Op::AppendText(to, more)) if at == to => return text.push_str(more),
+                (Op::AppendProbs(at, data), Op::AppendProbs(to, more)) if at == to => return data.extend_from_slice(more),
+                (Op::AppendText(at, _), Op::AppendProbs(to, _)) | (Op::AppendProbs(at, _), Op::AppendText(to, _)) if at == to => {}
                 (Op::PutMessage(message), Op::AppendText(to, more)) if message.id == *to => return message.text.push_str(more),
                 (Op::PutMessage(message), Op::PutMessage(new)) if message.id == new.id => return *message = new.clone(),
                 (Op::SetDraft(chat, draft), Op::SetDraft(of, new)) if chat == of => return draft.clone_from(new),
@@ -152,6 +154,15 @@ impl Pending {
         }
     }
 
+    /// What waits to be added to what is known of a message's tokens.
+    pub fn probs(&self, message: MessageId) -> Vec<u8> {
+        let mine = |op: &Op| match op {
+            Op::AppendProbs(id, data) if *id == message => data.clone(),
+            _ => Vec::new(),
+        };
+        self.ops.iter().flat_map(mine).collect()
+    }
+
     /// Chats with text in a waiting change that satisfies `is_hit`.
     pub fn hits(&self, mut is_hit: impl FnMut(&str) -> bool) -> Vec<ChatId> {
         self.ops
@@ -202,7 +213,11 @@ fn subject(op: &Op) -> Subject {
         Op::PutChat(chat) => Subject::Chat(chat.id),
         Op::SetDraft(chat, _) | Op::DeleteChat(chat) | Op::RestoreChat(chat) => Subject::Chat(*chat),
         Op::PutMessage(message) => Subject::Message(message.id),
-        Op::AppendText(message, _) | Op::RemoveMessage(message) | Op::FinishMessage { id: message, .. } => Subject::Message(*message),
+        Op::AppendText(message, _)
+        | Op::AppendProbs(message, _)
+        | Op::CopyProbs { to: message, .. }
+        | Op::RemoveMessage(message)
+        | Op::FinishMessage { id: message, .. } => Subject::Message(*message),
         Op::PutRun(run) => Subject::Run(run.id),
         Op::DeleteRun(id) | Op::RestoreRun(id) | Op::SetRunMeta { id, .. } => Subject::Run(*id),
         Op::PutDesign(saved) => Subject::Design(saved.id),

@@ -131,6 +131,18 @@ pub(super) fn one_chat(conn: &Connection, id: ChatId) -> rusqlite::Result<Vec<(C
     conn.prepare_cached(&sql)?.query_map([id.0], |row| Ok(chat(row)))?.collect()
 }
 
+/// What is known of a message's tokens behind a piece, and the number of the last piece.
+pub(super) fn probs(conn: &Connection, id: MessageId, after: i64) -> rusqlite::Result<(i64, Vec<u8>)> {
+    let mut statement = conn.prepare_cached("SELECT n, data FROM token_probs WHERE message = ?1 AND n > ?2 ORDER BY n")?;
+    let mut rows = statement.query([id.0, after])?;
+    let (mut last, mut all) = (after, Vec::new());
+    while let Some(row) = rows.next()? {
+        last = number(row, 0).unwrap_or(last);
+        all.extend_from_slice(row.get_ref(1)?.as_blob().unwrap_or_default());
+    }
+    Ok((last, all))
+}
+
 /// The text of a message that is not folded in yet.
 pub(super) fn tail(conn: &Connection, id: MessageId) -> rusqlite::Result<String> {
     let mut statement = conn.prepare_cached("SELECT text FROM tails WHERE message = ?1 ORDER BY n")?;

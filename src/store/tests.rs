@@ -49,8 +49,8 @@ fn step_that_fails(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 const NOW: &[Step] = STEPS;
-static NEXT: [Step; 3] = [STEPS[0], STEPS[1], next_step];
-static BROKEN: [Step; 4] = [STEPS[0], STEPS[1], next_step, step_that_fails];
+static NEXT: [Step; 4] = [STEPS[0], STEPS[1], STEPS[2], next_step];
+static BROKEN: [Step; 5] = [STEPS[0], STEPS[1], STEPS[2], next_step, step_that_fails];
 
 fn files(dir: &Path, part: &str) -> Vec<std::path::PathBuf> {
     let mut found: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.to_string_lossy().contains(part)).collect();
@@ -68,10 +68,10 @@ fn older_data_is_migrated_after_a_copy() {
     let (mut store, notices) = Store::open_with(dir.path(), &NEXT);
     assert_eq!(notices.len(), 1);
     assert_eq!(notices[0].kind, NoticeKind::Migrated);
-    assert_eq!(migrate::version(&store.conn).unwrap(), 3);
+    assert_eq!(migrate::version(&store.conn).unwrap(), 4);
     assert_eq!(store.messages(ChatId(1))[0].text, "old words");
     let copy = rusqlite::Connection::open(notices[0].path.as_ref().unwrap()).unwrap();
-    assert_eq!(migrate::version(&copy).unwrap(), 2);
+    assert_eq!(migrate::version(&copy).unwrap(), 3);
     assert_eq!(copy.query_row("SELECT text FROM messages", [], |r| r.get::<_, String>(0)).unwrap(), "old words");
     drop(store);
     assert_eq!(Store::open_with(dir.path(), &NEXT).1, []);
@@ -103,7 +103,7 @@ fn a_failing_step_leaves_the_version_before_it() {
     drop(store);
     let mut conn = rusqlite::Connection::open(dir.path().join("chats.db")).unwrap();
     migrate::migrate(&mut conn, &BROKEN).unwrap_err();
-    assert_eq!(migrate::version(&conn).unwrap(), 3);
+    assert_eq!(migrate::version(&conn).unwrap(), 4);
     conn.prepare("SELECT half FROM chats").unwrap_err();
 }
 
@@ -155,7 +155,7 @@ fn the_writer_reports_unsaved_then_saved() {
     let next = || replies.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(matches!(next(), Reply::Unsaved { seq: 1, error } if error.kind == StoreErrorKind::Full));
     assert!(matches!(next(), Reply::Health(Some(_))));
-    writer.send(Request::BeginReply { job: JobId(9), message: MessageId(1) });
+    writer.send(Request::BeginReply { job: JobId(9), message: MessageId(1), from: 0 });
     for _ in 0..3 {
         let batch = TokenBatch { text: "more ".into(), ..Default::default() };
         writer.recorder().event(&Event::Tokens { job: JobId(9), batch });
@@ -293,7 +293,7 @@ fn recorded_text_is_on_the_disk_within_200_ms() {
     store.apply(&[Op::PutChat(chat(1)), Op::PutMessage(streaming)]).unwrap();
     let other = super::open::read_only(store.path()).unwrap();
     let writer = Writer::spawn(store, |_| {}).unwrap();
-    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1) });
+    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1), from: 0 });
     let recorder = writer.recorder();
     let mut worst = Duration::ZERO;
     for n in 0..5 {
@@ -349,7 +349,7 @@ fn a_notebook_takes_up_what_was_made_exactly_once() {
         earlier,
     };
     // " there" was made by an earlier run and is in the notebook; the run that is under way goes on with it
-    let earlier = vec![Part { end: 6, made_by: None, stats: None }];
+    let earlier = vec![Part { end: 6, made_by: None, stats: None, chosen: None }];
     let reply = ChatMessage {
         role: Role::Assistant,
         state: MessageState::Streaming,
@@ -371,7 +371,7 @@ fn a_notebook_takes_up_what_was_made_exactly_once() {
     let again = ChatMessage { state: MessageState::Streaming, ..message(3, 1, Some(1), "") };
     store.apply(&[Op::PutMessage(again)]).unwrap();
     let writer = Writer::spawn(store, |_| {}).unwrap();
-    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(3) });
+    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(3), from: 0 });
     let batch = TokenBatch { text: " a king".into(), ..Default::default() };
     writer.recorder().event(&Event::Tokens { job: JobId(1), batch });
     let error = crate::protocol::EngineError::cancelled();
@@ -379,4 +379,78 @@ fn a_notebook_takes_up_what_was_made_exactly_once() {
     drop(writer);
     let (mut store, _) = Store::open(dir.path());
     assert_eq!(store.chats()[0].draft, "Once there was a king");
+}
+
+#[test]
+fn what_is_known_of_tokens_is_kept_with_the_reply_and_read_piece_by_piece() {
+    use crate::protocol::{Alternative, PieceKind, TokenProb};
+    let token = |text: &str, p: f32| TokenProb {
+        bytes: text.len() as u32,
+        p,
+        top: vec![Alternative { text: " other".into(), p: 0.25, kind: PieceKind::Text }],
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    store
+        .apply(&[Op::PutChat(chat(1)), Op::PutMessage(message(1, 1, None, "One")), Op::PutMessage(message(2, 1, None, "One two"))])
+        .unwrap();
+    let (out, replies) = crossbeam_channel::bounded(100);
+    let writer = Writer::spawn(store, move |reply| out.send(reply).unwrap()).unwrap();
+    let read = |after: i64| {
+        writer.send(Request::ReadProbs { message: MessageId(1), after });
+        let Ok(Reply::Probs { after, last, data, .. }) = replies.recv_timeout(Duration::from_secs(20)) else { panic!("an answer") };
+        (after, last, data)
+    };
+    let say = |word: &str| {
+        let batch = TokenBatch { text: word.into(), n: 1, probs: vec![token(word, 0.5)], ..Default::default() };
+        writer.recorder().event(&Event::Tokens { job: JobId(1), batch });
+    };
+    writer.send(Request::BeginReply { job: JobId(1), message: MessageId(1), from: 3 });
+    say(" two");
+    let (_, first, data) = read(0);
+    say(" three");
+    // the token that ends a reply has no text
+    let end = TokenBatch { probs: vec![token("", 0.75)], ..Default::default() };
+    writer.recorder().event(&Event::Tokens { job: JobId(1), batch: end });
+    let (after, last, more) = read(first);
+    assert_eq!((after, last > first), (first, true));
+    let mut table = TokenTable::default();
+    table.push(&data);
+    table.push(&more);
+    drop(writer);
+    let (mut store, _) = Store::open(dir.path());
+    assert_eq!(store.messages(ChatId(1))[0].text, "One two three");
+    let mut whole = TokenTable::default();
+    whole.push(&store.probs(MessageId(1), 0).2);
+    assert_eq!(whole, table);
+    assert_eq!((0..3).map(|n| whole.range(n)).collect::<Vec<_>>(), [3..7, 7..13, 13..13]);
+    assert_eq!(whole.token(1).unwrap().top[0].text, " other");
+    // a branch takes over what it keeps
+    let mut then = Vec::new();
+    super::probs::encode_tokens(&[token(" four", 0.125)], &mut then);
+    store.apply(&[Op::CopyProbs { from: MessageId(1), to: MessageId(2), up_to: 7, then }]).unwrap();
+    let mut copy = TokenTable::default();
+    copy.push(&store.probs(MessageId(2), 0).2);
+    assert_eq!((copy.len(), copy.range(0), copy.range(1)), (2, 3..7, 7..12));
+    // and it goes with its message
+    store.apply(&[Op::RemoveMessage(MessageId(1))]).unwrap();
+    assert_eq!(store.probs(MessageId(1), 0).2, Vec::<u8>::new());
+}
+
+#[test]
+fn what_is_known_of_tokens_waits_with_the_rest_for_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    store.apply(&[Op::PutChat(chat(1)), Op::PutMessage(message(1, 1, None, ""))]).unwrap();
+    let piece = |byte: u8| Op::AppendProbs(MessageId(1), vec![byte; 9_000]);
+    store.apply(&[piece(1)]).unwrap();
+    let pages: i64 = store.conn.pragma_query_value(None, "page_count", |r| r.get(0)).unwrap();
+    store.conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    store.apply(&[piece(2)]).unwrap_err();
+    store.apply(&[piece(3)]).unwrap_err();
+    let (after, last, data) = store.probs(MessageId(1), 1);
+    assert_eq!((after, last, data.len()), (0, 0, 27_000), "everything is given while some of it waits");
+    store.conn.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(())).unwrap();
+    store.retry().unwrap();
+    assert_eq!(store.probs(MessageId(1), 1).2.len(), 18_000);
 }

@@ -96,6 +96,20 @@ pub struct Part {
     pub made_by: Option<Provenance>,
     /// Its measurements
     pub stats: Option<GenerateStats>,
+    /// Set when it ends in a token that a person put in the place of another, to see where the model goes from there
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
+}
+
+/// A token that a person chose in the place of the one that was sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Its text
+    pub text: String,
+    /// The text it stands in the place of; empty where the reply had ended
+    pub instead_of: String,
+    /// Its probability under the model, 0..1
+    pub p: f32,
 }
 
 /// One message.
@@ -150,7 +164,7 @@ impl ChatMessage {
         let stats = self.stats.take();
         // a run that said nothing leaves no part behind
         if self.text.len() > earlier.last().map_or(0, |part| part.end) {
-            earlier.push(Part { end: self.text.len(), made_by: before, stats });
+            earlier.push(Part { end: self.text.len(), made_by: before, stats, chosen: None });
         }
         if let Some(made_by) = &mut made_by {
             made_by.earlier = earlier;
@@ -176,6 +190,19 @@ pub enum Op {
     PutMessage(ChatMessage),
     /// Adds text to the end of a message that is being streamed
     AppendText(MessageId, String),
+    /// Adds what was written about a message's tokens (see [`super::TokenTable`])
+    AppendProbs(MessageId, Vec<u8>),
+    /// Gives a message the token probabilities of another one
+    CopyProbs {
+        /// Whose
+        from: MessageId,
+        /// To which; it has none so far
+        to: MessageId,
+        /// Only of tokens that begin before this byte of the text
+        up_to: usize,
+        /// What follows them, written as pieces are
+        then: Vec<u8>,
+    },
     /// Completes a reply whose chat is not open: text, state and measurements; nothing else about it changes
     FinishMessage {
         /// Which

@@ -10,12 +10,13 @@ use crossbeam_channel::{Receiver, bounded};
 use super::db::Store;
 use super::inbox::{self, Ending, Inbox, Item, Recorder};
 use super::notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
-use super::run_types::{RunHead, SavedDesign};
+use super::probs::encode_start;
+use super::requests::{Reply, Request};
 use super::search::Search;
 use super::settings::Settings;
 use super::settings_file::SettingsFile;
-use super::types::{ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op};
-use crate::protocol::{JobId, Run, RunId};
+use super::types::{ChatMode, MessageId, MessageState, Op};
+use crate::protocol::JobId;
 
 mod runs;
 
@@ -33,90 +34,6 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// How long the end of the program waits for the last write.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What can be asked of the writer.
-#[derive(Debug)]
-pub enum Request {
-    /// Make changes, all or none; answered by `Saved` or `Unsaved` with the same number
-    Apply {
-        /// chosen by the caller
-        seq: u64,
-        /// the changes, in order
-        ops: Vec<Op>,
-    },
-    /// Read a chat; answered by `Messages`, with every change asked for before
-    Open(ChatId),
-    /// Find chats; answered by `Found`, unless a newer search comes first
-    Search {
-        /// as typed
-        text: String,
-    },
-    /// The reply of a job is the text of a message. Ask before the job is started
-    BeginReply {
-        /// the job
-        job: JobId,
-        /// its message, put there beforehand
-        message: MessageId,
-    },
-    /// Keep a run that is new; answered by `RunKept` or `Unsaved` with the same number
-    KeepRun {
-        /// chosen by the caller
-        seq: u64,
-        /// the run, without an id
-        run: Box<Run>,
-    },
-    /// List the runs; answered by `Runs`, now and whenever another process changes them
-    Runs,
-    /// Read runs with everything; answered by `RunsRead`
-    ReadRuns(Vec<RunId>),
-    /// List the saved designs; answered by `Designs`, now and after every change to one
-    Designs,
-    /// Write the settings, soon
-    SaveSettings(Box<Settings>),
-}
-
-/// What the writer says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    /// The changes are on the disk
-    Saved {
-        /// which
-        seq: u64,
-    },
-    /// The changes are not on the disk. Unless the error's kind is `Refused`, they are kept and tried again, and `Saved` may follow
-    Unsaved {
-        /// which
-        seq: u64,
-        /// why
-        error: StoreError,
-    },
-    /// Something is not saved (`Some`), or everything is again (`None`). Said when it changes; meant for a banner
-    Health(Option<StoreError>),
-    /// The messages of a chat, every branch, in order of id
-    Messages(ChatId, Vec<ChatMessage>),
-    /// The chats that contain the text, in the order of the list
-    Found {
-        /// as typed
-        text: String,
-        /// the chats
-        chats: Vec<ChatId>,
-    },
-    /// A new run is on the disk
-    RunKept {
-        /// which
-        seq: u64,
-        /// as a list shows it, with the id it got
-        head: Box<RunHead>,
-    },
-    /// The heads of all runs, the newest first
-    Runs(Vec<RunHead>),
-    /// Runs with everything, in the order asked for; one that is gone is left out
-    RunsRead(Vec<Run>),
-    /// The saved designs, by name
-    Designs(Vec<SavedDesign>),
-    /// Something happened to a file
-    Notice(Notice),
-}
 
 /// The writer's thread, and the way to ask it. Dropping it writes everything that waits.
 #[derive(Debug)]
@@ -153,6 +70,8 @@ impl Writer {
             on_reply,
             jobs: HashMap::new(),
             text: Vec::new(),
+            probs: Vec::new(),
+            starts: HashMap::new(),
             text_since: None,
             group: Vec::new(),
             waiting: Vec::new(),
@@ -231,6 +150,10 @@ struct Worker<F> {
     /// Text not in `group` yet, and since when
     text: Vec<(MessageId, String)>,
     text_since: Option<Instant>,
+    /// Token probabilities not in `group` yet
+    probs: Vec<(MessageId, Vec<u8>)>,
+    /// Where the text of a job begins in its message, until something is known of its first token
+    starts: HashMap<JobId, usize>,
     /// What the next commit writes, in order
     group: Vec<Batch>,
     /// Reported as unsaved, to be reported when saved
@@ -299,15 +222,18 @@ impl<F: Fn(Reply)> Worker<F> {
                     self.list_designs();
                 }
             }
-            Item::Text { job, text, since } => {
+            Item::Text { job, text, probs, since } => {
                 let Some(message) = self.jobs.get(&job).copied() else { return };
                 match self.text.last_mut() {
                     Some((last, all)) if *last == message => all.push_str(&text),
+                    _ if text.is_empty() => {}
                     _ => self.text.push((message, text)),
                 }
+                self.take_probs(job, message, probs);
                 self.text_since.get_or_insert(since);
             }
             Item::End { job, how } => {
+                self.starts.remove(&job);
                 if let Some(message) = self.jobs.remove(&job) {
                     self.finish(message, how);
                 }
@@ -321,8 +247,14 @@ impl<F: Fn(Reply)> Worker<F> {
                 self.commit();
                 self.search = Some(self.store.search_begin(&text));
             }
-            Item::Request(Request::BeginReply { job, message }) => {
+            Item::Request(Request::BeginReply { job, message, from }) => {
                 self.jobs.insert(job, message);
+                self.starts.insert(job, from);
+            }
+            Item::Request(Request::ReadProbs { message, after }) => {
+                self.commit();
+                let (after, last, data) = self.store.probs(message, after);
+                (self.on_reply)(Reply::Probs { message, after, last, data });
             }
             Item::Request(Request::KeepRun { seq, run }) => self.stage_run(seq, run),
             Item::Request(Request::Runs) => self.list_runs(),
@@ -334,6 +266,21 @@ impl<F: Fn(Reply)> Worker<F> {
             }
             // `Apply` has its own item, and `Close` is seen by the loop
             Item::Request(Request::Apply { .. }) | Item::Close => {}
+        }
+    }
+
+    fn take_probs(&mut self, job: JobId, message: MessageId, probs: Vec<u8>) {
+        if probs.is_empty() {
+            return;
+        }
+        let mut piece = Vec::new();
+        if let Some(start) = self.starts.remove(&job) {
+            encode_start(start, &mut piece);
+        }
+        piece.extend(probs);
+        match self.probs.last_mut() {
+            Some((last, all)) if *last == message => all.extend(piece),
+            _ => self.probs.push((message, piece)),
         }
     }
 
@@ -377,8 +324,10 @@ impl<F: Fn(Reply)> Worker<F> {
     /// Puts the text that waits in line with the other changes.
     fn stage_text(&mut self) {
         self.text_since = None;
-        if !self.text.is_empty() {
-            let ops = self.text.drain(..).map(|(message, text)| Op::AppendText(message, text)).collect();
+        if !self.text.is_empty() || !self.probs.is_empty() {
+            let text = self.text.drain(..).map(|(message, text)| Op::AppendText(message, text));
+            let probs = self.probs.drain(..).map(|(message, data)| Op::AppendProbs(message, data));
+            let ops = text.chain(probs).collect();
             self.group.push(Batch::new(Vec::new(), ops));
         }
     }

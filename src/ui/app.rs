@@ -145,6 +145,7 @@ impl App {
                 }
                 Inbound::Measurer(event) => update::on_measurer_event(&mut self.state, &event, now),
                 Inbound::Quality(event) => update::on_quality_event(&mut self.state, event, now),
+                Inbound::Lane(engine, event) => update::on_lane_event(&mut self.state, engine, event, now),
                 Inbound::Answer(answer) => update::on_answer(&mut self.state, answer, now),
                 Inbound::Action(action) => update::on_action(&mut self.state, action, now),
                 Inbound::PlotsPng(path, range) => {

@@ -24,6 +24,8 @@ pub enum Inbound {
     Measurer(Event),
     /// The engine that measures quality spoke
     Quality(Event),
+    /// An engine of the Compare page spoke
+    Lane(usize, Event),
     /// The store or the background worker answered
     Answer(Answer),
     /// A dialog ended in something to do

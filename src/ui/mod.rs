@@ -4,6 +4,7 @@ pub mod app;
 pub mod drive;
 pub mod icon;
 pub mod inbox;
+mod lanes;
 mod looker;
 pub mod pacing;
 pub mod panels;

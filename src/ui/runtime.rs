@@ -8,6 +8,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
+use super::lanes::Lanes;
 use super::looker::{Known, Looker};
 use super::pacing::Pacing;
 use super::runs_files::{self, RunChore};
@@ -48,7 +49,7 @@ impl Wake {
     }
 
     /// With the next frame that is due while something streams.
-    fn soon(&self) {
+    pub(super) fn soon(&self) {
         if !self.pacing.is_held() {
             self.ctx.request_repaint_after(self.pacing.interval());
         }
@@ -63,6 +64,7 @@ pub struct Runtime {
     quality: Option<Engine>,
     /// Where engines are started
     place: Place,
+    lanes: Lanes,
     writer: Writer,
     inbox: Arc<Inbox>,
     wake: Wake,
@@ -97,7 +99,8 @@ impl Runtime {
         let runs = runs_files::RunFiles { data_dir, recorder: writer.recorder() };
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone(), runs)?;
         let looker = Looker::start(Arc::clone(&inbox), wake.clone(), known)?;
-        Ok(Self { engine, maker: None, measurer: None, quality: None, place, writer, inbox, wake, chores, looker, models_dir })
+        let lanes = Lanes::new(place.clone(), Arc::clone(&inbox), wake.clone());
+        Ok(Self { engine, maker: None, measurer: None, quality: None, place, lanes, writer, inbox, wake, chores, looker, models_dir })
     }
 
     /// What has happened.
@@ -153,6 +156,8 @@ impl Runtime {
                 Some(Inbound::Action(Action::Quality(QualityAction::UseFile(file))))
             }),
             Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
+            Effect::Lane(number, command) => self.lanes.send(number, *command),
+            Effect::EndLanes => self.lanes.end(),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
             Effect::KeepRun { seq, run } => {
                 // what the run does not say of the machine and the model takes a look at the disk
@@ -180,7 +185,8 @@ impl Runtime {
             Effect::ReadRuns => self.writer.send(Request::Runs),
             Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
             Effect::ReadDesigns => self.writer.send(Request::Designs),
-            Effect::BeginReply(job, message) => self.writer.send(Request::BeginReply { job, message }),
+            Effect::BeginReply(job, message, from) => self.writer.send(Request::BeginReply { job, message, from }),
+            Effect::ReadProbs(message, after) => self.writer.send(Request::ReadProbs { message, after }),
             Effect::ReadChat(id) => self.writer.send(Request::Open(id)),
             Effect::Search(text) => self.writer.send(Request::Search { text }),
             Effect::SaveSettings(settings) => self.writer.send(Request::SaveSettings(settings)),
@@ -333,6 +339,7 @@ fn answer_of(reply: Reply) -> Option<Answer> {
         Reply::Saved { seq } => Answer::Saved(seq),
         Reply::Unsaved { seq, error } => Answer::Unsaved(seq, EngineError::new(ErrorKind::Disk, error.to_string())),
         Reply::Messages(chat, messages) => Answer::Messages(chat, messages),
+        Reply::Probs { message, after, last, data } => Answer::Probs { message, after, last, data },
         Reply::Found { text, chats } => Answer::Found(text, chats),
         Reply::RunKept { seq, head } => Answer::RunKept(seq, head),
         Reply::Runs(runs) => Answer::Runs(runs),
@@ -359,11 +366,15 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
-        for event in events {
+        for mut event in events {
             if let Speaker::Chat(recorder) = &speaker {
                 recorder.event(&event);
             } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
                 continue;
+            }
+            if let Event::Tokens { batch, .. } = &mut event {
+                // kept on disk and read from there by whoever looks
+                batch.probs = Vec::new();
             }
             let urgency = match &event {
                 _ if matches!(speaker, Speaker::Measurer) => {

@@ -6,6 +6,7 @@ use egui::{Context, Key, KeyboardShortcut, Modifiers, Popup};
 
 use crate::app::{Action, AppState, Dialog, Page, QualityAction};
 use crate::library::RungState;
+use crate::protocol::Role;
 
 /// What a key or a line of the palette does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Command {
     FocusSearch,
     /// Show the exact prompt
     ShowPrompt,
+    /// Show the tokens of the latest reply with their probabilities, or its text again
+    Probabilities,
     /// Save the open chat
     ExportChat,
     /// Ask for a GGUF
@@ -96,11 +99,12 @@ pub const SHORTCUTS: &[Shortcut] = &[
     ctrl(Key::K, Command::Palette, "General", "Find a command"),
     plain(Key::F1, Command::Shortcuts, "General", "Show the keys"),
     ctrl(Key::Num1, Command::Page(Page::Chat), "General", "Show the Chat page"),
-    ctrl(Key::Num2, Command::Page(Page::Measure), "General", "Show the Measure page"),
-    ctrl(Key::Num3, Command::Page(Page::Quality), "General", "Show the Quality page"),
-    ctrl(Key::Num4, Command::Page(Page::Library), "General", "Show the Library page"),
-    ctrl(Key::Num5, Command::Page(Page::Runs), "General", "Show the Runs page"),
-    ctrl(Key::Num6, Command::Page(Page::Settings), "General", "Show the Settings page"),
+    ctrl(Key::Num2, Command::Page(Page::Compare), "General", "Show the Compare page"),
+    ctrl(Key::Num3, Command::Page(Page::Measure), "General", "Show the Measure page"),
+    ctrl(Key::Num4, Command::Page(Page::Quality), "General", "Show the Quality page"),
+    ctrl(Key::Num5, Command::Page(Page::Library), "General", "Show the Library page"),
+    ctrl(Key::Num6, Command::Page(Page::Runs), "General", "Show the Runs page"),
+    ctrl(Key::Num7, Command::Page(Page::Settings), "General", "Show the Settings page"),
     ctrl(Key::F, Command::FocusSearch, "General", "Search on this page"),
     ctrl(Key::Plus, Command::ZoomIn, "General", "Larger"),
     ctrl(Key::Minus, Command::ZoomOut, "General", "Smaller"),
@@ -110,6 +114,7 @@ pub const SHORTCUTS: &[Shortcut] = &[
     ctrl(Key::N, Command::NewChat, "Chat", "New chat"),
     ctrl_shift(Key::L, Command::Log, "Engine", "Show the engine's log"),
     ctrl(Key::L, Command::FocusMessage, "Chat", "Write a message"),
+    ctrl_shift(Key::A, Command::Probabilities, "Chat", "Show the token probabilities of the latest reply"),
     ctrl_shift(Key::P, Command::ShowPrompt, "Chat", "Show the exact prompt"),
     plain(Key::Escape, Command::Stop, "Engine", "Stop what runs"),
     ctrl(Key::O, Command::OpenModel, "Engine", "Open a model file"),
@@ -135,6 +140,7 @@ pub const FIELD_KEYS: &[(&str, &str, &str)] = &[
     ("Chat", "F2", "Rename the chat that has the focus"),
     ("Chat", "Delete", "Delete the chat that has the focus"),
     ("Engine", "←→", "Walk the ladder, Enter switches"),
+    ("Chat", "1 to 5", "At a token: go on with an alternative"),
     ("Telemetry", "Ctrl+Wheel", "Zoom the plot under the pointer"),
     ("General", "Tab", "Go to the next control"),
 ];
@@ -224,6 +230,11 @@ pub fn run(command: Command, state: &AppState, targets: &mut ShortcutTargets, ac
             targets.message = true;
         }
         Command::ShowPrompt => actions.push(Action::ShowPrompt),
+        Command::Probabilities => {
+            let open = state.chats.open.as_ref();
+            let latest = open.and_then(|open| open.shown().filter(|message| message.role == Role::Assistant).last());
+            actions.extend(latest.map(|reply| Action::ShowProbabilities(reply.id)));
+        }
         Command::ExportChat => actions.push(Action::ExportChat),
         Command::OpenModel => actions.push(Action::PickModel),
         Command::Unload => actions.push(Action::Unload(None)),

@@ -156,6 +156,7 @@ pub fn generate(job: JobId, prompt: &str, max_tokens: u32) -> Command {
         overflow: Overflow::Stop,
         json_schema: None,
         want_token_ids: false,
+        alternatives: 0,
     };
     Command::Generate { job, request }
 }

@@ -16,7 +16,8 @@ type Picture = (&'static str, [f32; 2], fn() -> AppState, Option<[f32; 2]>);
 #[test]
 fn pictures_of_the_page() {
     let Some(folder) = std::env::var_os("INFERSCOPE_PICTURES").map(PathBuf::from) else { return };
-    let pictures: [Picture; 17] = [
+    let pictures: [Picture; 18] = [
+        ("tokens", [1160.0, 780.0], super::tokens::sea, Some([500.0, 200.0])),
         ("streaming", [960.0, 780.0], conversation, None),
         ("finished", [1160.0, 780.0], finished, Some([700.0, 200.0])),
         ("two_runs", [1160.0, 780.0], two_runs, None),
@@ -44,6 +45,11 @@ fn pictures_of_the_page() {
         page.run_ok();
         page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
     }
+    let mut page = harness_of(Page::of(super::tokens::sea()), 1024.0, 640.0);
+    page.run();
+    page.get_by_label("“ the”, 34 %").click();
+    page.run_ok();
+    page.render().unwrap().save(folder.join("token_card.png")).unwrap();
     let mut page = harness_of(Page::of(finished()), 1160.0, 780.0);
     page.run();
     page.get_by_label("Sampling").click();

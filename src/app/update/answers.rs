@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, history, load, measure, models, predict, quality, repeat};
+use super::{Answer, AppState, Effect, Now, chat, compare, generate, history, load, measure, models, predict, quality, repeat, tokens};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -23,6 +23,9 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             quality::on_messages(state, id, &messages);
             chat::on_messages(state, id, messages, now, effects);
         }
+        Answer::Probs { message, after, last, data } => {
+            tokens::on_probs(state, message, tokens::Piece { after, last, data }, now, effects);
+        }
         Answer::Found(text, chats) => {
             if state.chats.search == text {
                 state.chats.found = Some(chats);
@@ -31,6 +34,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
         Answer::RunKept(seq, head) => {
             let id = head.id;
             measure::on_kept(state, seq, id, effects);
+            compare::on_kept(state, seq, id, effects);
             history::on_kept(state, *head);
             repeat::on_saved(state, seq, Some(id), now, effects);
         }

@@ -212,6 +212,7 @@ fn branch_to_new_chat(state: &mut AppState, id: MessageId, now: Now, effects: &m
         crate::app::branch(&open.messages, Some(id)).iter().filter_map(|id| open.messages.get(id).cloned()).collect();
     let Some(origin) = state.chats.current().cloned() else { return };
     let chat_id = state.chats.new_chat_id();
+    let origins: Vec<MessageId> = path.iter().map(|message| message.id).collect();
     let mut parent = None;
     let mut copies = Vec::new();
     for message in path {
@@ -231,7 +232,12 @@ fn branch_to_new_chat(state: &mut AppState, id: MessageId, now: Now, effects: &m
         ..origin
     };
     let mut ops = vec![Op::PutChat(chat.clone())];
-    ops.extend(copies.iter().cloned().map(Op::PutMessage));
+    for (copy, from) in copies.iter().zip(origins) {
+        ops.push(Op::PutMessage(copy.clone()));
+        if copy.role == crate::protocol::Role::Assistant {
+            ops.push(Op::CopyProbs { from, to: copy.id, up_to: usize::MAX, then: Vec::new() });
+        }
+    }
     save(state, ops, effects);
     let mut open = OpenChat { is_loaded: true, ..OpenChat::loading(chat_id) };
     open.messages = copies.into_iter().map(|message| (message.id, message)).collect();

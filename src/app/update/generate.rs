@@ -2,7 +2,7 @@
 
 use super::{Action, AppState, Effect, Now, chat, meter, reply};
 use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
-use crate::protocol::{Command, EngineError, GenerateRequest, JobId, Overflow, Prompt, Role};
+use crate::protocol::{ALTERNATIVES, Command, EngineError, GenerateRequest, JobId, Overflow, Prompt, Role};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
 /// Longest system prompt that is kept with every reply it was sent for, bytes.
@@ -133,7 +133,7 @@ fn reply_to(state: &mut AppState, chat: ChatId, question: MessageId, now: Now, e
 
 /// Saves the question and an empty reply; the engine is asked once they are on disk (`on_saved`). A reply that is gone on with is
 /// asked for at once.
-fn begin(
+pub(super) fn begin(
     state: &mut AppState,
     chat_id: ChatId,
     reply: ChatMessage,
@@ -217,7 +217,8 @@ pub(super) fn on_saved(state: &mut AppState, seq: u64, now: Now, effects: &mut V
 }
 
 fn ask(state: &AppState, job: JobId, message: MessageId, effects: &mut Vec<Effect>) {
-    effects.push(Effect::BeginReply(job, message));
+    let from = state.generating().map_or(0, |generating| generating.kept);
+    effects.push(Effect::BeginReply(job, message, from));
     if let Some(request) = request(state, message, state.settings.overflow) {
         effects.push(Effect::Send(Command::Generate { job, request }));
     }
@@ -231,6 +232,8 @@ fn request(state: &AppState, message: MessageId, overflow: Overflow) -> Option<G
 
 fn request_for(state: &AppState, prompt: Prompt, overflow: Overflow) -> GenerateRequest {
     GenerateRequest {
+        // a notebook is one text that is edited: nothing in it could be said to be a token of a run
+        alternatives: if matches!(prompt, Prompt::Chat { .. }) { ALTERNATIVES } else { 0 },
         prompt,
         sampler: state.settings.sampler.clone(),
         max_tokens: state.settings.max_tokens,
@@ -269,12 +272,13 @@ pub(super) fn resolve_overflow(state: &mut AppState, policy: Overflow, now: Now,
     let text = reply.text.clone();
     let Some(request) = request(state, message, policy) else { return };
     let job = state.job();
+    let from = text.len();
     state.activity = Activity::Generating(Generating::new(job, chat, message, text, now.secs, None));
-    effects.push(Effect::BeginReply(job, message));
+    effects.push(Effect::BeginReply(job, message, from));
     effects.push(Effect::Send(Command::Generate { job, request }));
 }
 
-fn new_message(state: &mut AppState, chat: ChatId, parent: Option<MessageId>, role: Role, text: String, now: Now) -> MessageId {
+pub(super) fn new_message(state: &mut AppState, chat: ChatId, parent: Option<MessageId>, role: Role, text: String, now: Now) -> MessageId {
     let id = state.chats.new_message_id();
     let message =
         ChatMessage { id, chat, parent, role, text, state: MessageState::Whole, stats: None, provenance: None, created_ms: now.unix_ms };
@@ -293,7 +297,7 @@ fn title(state: &mut AppState, id: ChatId, text: &str) {
     }
 }
 
-fn provenance(state: &mut AppState) -> Option<Provenance> {
+pub(super) fn provenance(state: &mut AppState) -> Option<Provenance> {
     let switched = state.pending_switch.take();
     let sampler = &state.settings.sampler;
     let chat = state.chats.current().filter(|chat| chat.mode == ChatMode::Chat);
@@ -310,7 +314,7 @@ fn provenance(state: &mut AppState) -> Option<Provenance> {
 }
 
 /// Whether a reply can be asked for; says why not otherwise. A draft is sent by itself once a load that is on its way is over.
-fn ready_or_explain(state: &mut AppState, is_send: bool, now: Now) -> bool {
+pub(super) fn ready_or_explain(state: &mut AppState, is_send: bool, now: Now) -> bool {
     let is_loading = state.loading().is_some() || state.internal.inspecting.is_some();
     if is_send && is_loading {
         state.internal.send_when_ready = state.chats.open.as_ref().map(|open| open.id);

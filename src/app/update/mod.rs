@@ -2,6 +2,7 @@
 
 mod answers;
 mod chat;
+mod compare;
 mod engine;
 mod generate;
 mod history;
@@ -17,6 +18,9 @@ mod reply;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tokens;
+
+pub use compare::why_not as compare_why_not;
 
 use super::{Action, Activity, Answer, AppState, Dialog, Effect, Now, Page};
 use crate::protocol::{Command, Event};
@@ -74,10 +78,13 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         | Action::BranchToNewChat(_)
         | Action::ExportChat => chat::on_action(state, action, now, &mut effects),
 
+        Action::Compare(action) => compare::on_action(state, *action, now, &mut effects),
         Action::Send => generate::send(state, now, &mut effects),
         Action::Regenerate(message) => generate::regenerate(state, message, now, &mut effects),
         Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
         Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
+        Action::ShowProbabilities(message) => tokens::show(state, message, now, &mut effects),
+        Action::BranchAt(message, at, alternative) => tokens::branch_at(state, message, at, &alternative, now, &mut effects),
         Action::ShowPrompt => meter::show_prompt(state, &mut effects),
         Action::ShowPromptOf(message) => meter::show_prompt_of(state, message, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
@@ -155,6 +162,13 @@ pub fn on_quality_event(state: &mut AppState, event: Event, now: Now) -> Vec<Eff
     effects
 }
 
+/// An engine of the Compare page said something.
+pub fn on_lane_event(state: &mut AppState, engine: usize, event: Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    compare::on_event(state, engine, event, now, &mut effects);
+    effects
+}
+
 /// The runtime answered.
 pub fn on_answer(state: &mut AppState, answer: Answer, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -184,6 +198,10 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
     let mut effects = Vec::new();
     let mut next: Option<f64> = None;
     let mut want = |at: f64| next = Some(next.map_or(at - now.secs, |soonest: f64| soonest.min(at - now.secs)));
+    if state.page == Page::Compare {
+        // the page may be that of last time, shown before the library was read
+        compare::on_shown(state);
+    }
     if let Some(at) = state.notices.tick(now.secs) {
         want(at);
     }
@@ -228,6 +246,9 @@ fn navigate(state: &mut AppState, page: Page, now: Now, effects: &mut Vec<Effect
         effects.push(Effect::ReadRuns);
     }
     state.page = page;
+    if page == Page::Compare {
+        compare::on_shown(state);
+    }
     state.settings.last_page = page.name().to_owned();
     state.internal.settings_changed = Some(now.secs);
 }

@@ -1,6 +1,6 @@
 //! What the engine says about a reply.
 
-use super::{AppState, Effect, Now, chat, generate, load, meter, models};
+use super::{AppState, Effect, Now, chat, generate, load, meter, models, tokens};
 use crate::app::{Activity, Dialog, Generating, MarkerKind, Prefilling, Severity};
 use crate::protocol::{EngineError, ErrorKind, Event, GenerateStats, JobId, StopReason, TokenBatch};
 use crate::store::{ChatMode, MessageState, Op};
@@ -9,7 +9,7 @@ use crate::store::{ChatMode, MessageState, Op};
 pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &mut Vec<Effect>) {
     match event {
         Event::Started { job, prompt_tokens, cached_tokens, .. } => on_started(state, job, prompt_tokens, cached_tokens, now),
-        Event::Tokens { job, batch } => on_tokens(state, job, &batch, now),
+        Event::Tokens { job, batch } => on_tokens(state, job, &batch, now, effects),
         Event::Generated { job, stats } => on_generated(state, job, *stats, now, effects),
         Event::Rendered { job, rendered } => meter::on_rendered(state, job, Ok(rendered)),
         _ => {}
@@ -62,7 +62,7 @@ pub(super) fn on_reread(state: &mut AppState, job: JobId) {
     }
 }
 
-pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, now: Now) {
+pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, now: Now, effects: &mut Vec<Effect>) {
     let Activity::Generating(generating) = &mut state.activity else { return };
     if generating.job != job {
         return;
@@ -88,6 +88,7 @@ pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, no
     {
         message.text.push_str(&batch.text);
     }
+    tokens::on_growth(state, message, now, effects);
 }
 
 pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStats, now: Now, effects: &mut Vec<Effect>) {
@@ -225,4 +226,5 @@ fn finish(
     }
     ops.extend(notebook);
     chat::save(state, ops, effects);
+    tokens::on_end(state, generating.message, now, effects);
 }

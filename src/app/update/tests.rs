@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod chats;
+mod compare;
 mod history;
 mod loads;
 mod meter;
@@ -10,6 +11,7 @@ mod notebook;
 mod quality;
 mod sweeps;
 mod telemetry;
+mod tokens;
 
 use super::*;
 use crate::app::{Activity, EngineState, Inspection, MarkerKind};
@@ -147,7 +149,15 @@ fn generates(effects: &[Effect]) -> bool {
 
 fn tokens(state: &mut AppState, text: &str, total: u32) {
     let job = running(state);
-    let batch = TokenBatch { text: text.into(), n: 1, total, first: f64::from(total), last: f64::from(total) + 0.01, kv_used: 0 };
+    let batch = TokenBatch {
+        text: text.into(),
+        n: 1,
+        total,
+        first: f64::from(total),
+        last: f64::from(total) + 0.01,
+        kv_used: 0,
+        probs: Vec::new(),
+    };
     on_event(state, Event::Tokens { job, batch }, now(3.0));
 }
 

@@ -3,6 +3,7 @@
 
 mod fault;
 mod model;
+mod probs;
 mod quality;
 mod script;
 
@@ -181,6 +182,12 @@ fn render_chat(messages: &[Message]) -> String {
     text
 }
 
+/// The id of a token: the same text has the same (FNV-1a, within a vocabulary of 49,152).
+fn id_of(piece: &str) -> i32 {
+    let hash = piece.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash % 49_152) as i32
+}
+
 fn common_prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
@@ -192,6 +199,7 @@ struct Spoken {
     n: u32,
     first: f64,
     last: f64,
+    ids: Vec<i32>,
 }
 
 impl FakeBackend {
@@ -233,13 +241,15 @@ impl FakeBackend {
             let end = stop.map_or(spoken.text.len(), |(at, _)| at.max(before));
             spoken.text.truncate(end);
             let piece = spoken.text.get(before..).unwrap_or_default().to_owned();
+            let probs = probs::of(spoken.n, &piece, request.alternatives);
+            spoken.ids.push(id_of(&piece));
             spoken.n += 1;
             spoken.first = if spoken.n == 1 { at } else { spoken.first };
             spoken.last = at;
             let kv_used = count(prompt) + spoken.n;
             job.emit(Event::Tokens {
                 job: job.id(),
-                batch: TokenBatch { text: piece, n: 1, total: spoken.n, first: at, last: at, kv_used },
+                batch: TokenBatch { text: piece, n: 1, total: spoken.n, first: at, last: at, kv_used, probs },
             });
             if let Some((_, stop)) = stop {
                 return Ok(StopReason::StopText(stop.clone()));
@@ -331,7 +341,7 @@ impl Backend for FakeBackend {
             itl_p95_ms: if decode_tps > 0.0 { 1e3 / decode_tps } else { 0.0 },
             sampler: Sampler { seed: request.sampler.seed.unwrap_or(1), ..request.sampler.resolve(&SamplingDefaults::default()) },
             dropped: fitted.dropped,
-            tokens: if request.want_token_ids { (0..spoken.n).map(|n| i32::try_from(n).unwrap_or(i32::MAX)).collect() } else { Vec::new() },
+            tokens: if request.want_token_ids { spoken.ids } else { Vec::new() },
             kv_used,
         })
     }
@@ -476,6 +486,7 @@ mod tests {
             overflow: Overflow::Stop,
             json_schema: None,
             want_token_ids: false,
+            alternatives: 0,
         };
         fake.prefill(&request(&messages), &job).unwrap();
         messages.push(say(Role::User, "And then?"));

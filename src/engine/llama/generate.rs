@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::context::{Ctx, DecodeError};
+use super::probs;
 use super::prompt::{Maker, Ready};
 use super::sampling::{self, Chooser};
 use super::text::{Outcome, Reply};
 use super::tokens;
 use crate::engine::backend::Job;
 use crate::protocol::{
-    EngineError, Event, GenerateRequest, GenerateStats, LogLevel, Sampler, Setting, Stage, StopReason, TokenBatch, reply_reserve,
+    EngineError, Event, GenerateRequest, GenerateStats, LogLevel, Sampler, Setting, Stage, StopReason, TokenBatch, TokenProb, reply_reserve,
 };
 
 /// Token events are at least this far apart: at most 30 a second.
@@ -175,12 +176,15 @@ impl<'a> Run<'a> {
                 return Err(DecodeError::Invalid("it produced no output".into()).into());
             };
             let token = self.chooser.choose(logits)?;
+            let wanted = self.request.alternatives;
+            let prob = (wanted > 0).then(|| probs::of(&model, logits, token, wanted));
             if tokens::ends_reply(&model, token) {
+                self.batch.probs.extend(prob);
                 return Ok(StopReason::EndOfReply);
             }
             bytes.clear();
             tokens::piece(&model, token, &mut bytes);
-            let outcome = self.note(token, &bytes);
+            let outcome = self.note(token, &bytes, prob);
             if let Outcome::Stopped(text) = outcome {
                 return Ok(StopReason::StopText(text));
             }
@@ -200,13 +204,18 @@ impl<'a> Run<'a> {
     }
 
     /// Takes a token that was just chosen, and passes text on when it is time.
-    fn note(&mut self, token: i32, bytes: &[u8]) -> Outcome {
+    fn note(&mut self, token: i32, bytes: &[u8], prob: Option<TokenProb>) -> Outcome {
         let now = self.began.elapsed().as_secs_f64();
         self.times.push(now);
         if self.request.want_token_ids {
             self.ids.push(token);
         }
+        let before = self.reply.len();
         let outcome = self.reply.push(bytes);
+        if let Some(prob) = prob {
+            // a stop text takes off what earlier tokens said: then this one added nothing
+            self.batch.probs.push(TokenProb { bytes: count(self.reply.len().saturating_sub(before)), ..prob });
+        }
         self.batch.text.push_str(&self.reply.take());
         if self.batch.n == 0 {
             self.batch.first = now;
@@ -220,7 +229,7 @@ impl<'a> Run<'a> {
     }
 
     fn flush(&mut self) {
-        if self.batch.n == 0 && self.batch.text.is_empty() {
+        if self.batch.n == 0 && self.batch.text.is_empty() && self.batch.probs.is_empty() {
             return;
         }
         let mut batch = std::mem::take(&mut self.batch);

@@ -15,6 +15,7 @@ mod logs;
 mod memory;
 mod model;
 mod probe;
+mod probs;
 mod prompt;
 mod quality;
 mod quantize;

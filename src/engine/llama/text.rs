@@ -15,13 +15,14 @@ pub(super) struct Reply {
     bytes: Vec<u8>,
     held: String,
     ready: String,
+    released: usize,
 }
 
 impl Reply {
     /// A reply that ends at any of `stops` (empty ones do not count).
     pub(super) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        Self { stops, bytes: Vec::new(), held: String::new(), ready: String::new() }
+        Self { stops, bytes: Vec::new(), held: String::new(), ready: String::new(), released: 0 }
     }
 
     /// Takes the bytes of a token.
@@ -48,7 +49,13 @@ impl Reply {
 
     /// What may be shown now.
     pub(super) fn take(&mut self) -> String {
+        self.released += self.ready.len();
         std::mem::take(&mut self.ready)
+    }
+
+    /// How long the text is so far, what is held back included, bytes.
+    pub(super) fn len(&self) -> usize {
+        self.released + self.ready.len() + self.held.len()
     }
 
     /// The reply is over: what was held back because a stop text might have begun is text after all. Bytes of an unfinished character are
@@ -106,6 +113,7 @@ mod tests {
             seen.push(reply.take());
         }
         assert_eq!(seen, ["a", "", "", "€"]);
+        assert_eq!(reply.len(), 4);
     }
 
     #[test]
@@ -132,7 +140,7 @@ mod tests {
     fn held_text_is_released_at_the_end() {
         let mut reply = Reply::new(&["STOP".into()]);
         reply.push(b"we STO");
-        assert_eq!(reply.take(), "we ");
+        assert_eq!((reply.len(), reply.take().as_str()), (6, "we "));
         reply.finish();
         assert_eq!(reply.take(), "STO");
     }

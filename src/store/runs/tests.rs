@@ -6,7 +6,7 @@ use crate::store::migrate::{self, STEPS, Step};
 use crate::store::tests::{chat, message};
 use crate::store::{ChatId, NoticeKind, StoreErrorKind};
 
-static NEXT: [Step; 3] = [STEPS[0], STEPS[1], |tx| tx.execute_batch("ALTER TABLE runs ADD COLUMN joules REAL")];
+static NEXT: [Step; 4] = [STEPS[0], STEPS[1], STEPS[2], |tx| tx.execute_batch("ALTER TABLE runs ADD COLUMN joules REAL")];
 
 fn run(n: i64) -> Run {
     let workload = Workload::Bench { test: BenchTest { n_prompt: 0, n_gen: 128, n_depth: 0 } };

@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod command_palette;
+pub mod compare;
 pub mod crash;
 pub mod design_bar;
 pub mod dialogs;
@@ -34,6 +35,8 @@ pub struct Views {
     pub about: settings::About,
     /// Of the chat page
     pub chat: chat::ChatView,
+    /// Of the Compare page
+    pub compare: compare::CompareView,
     /// Of the dialogs
     pub dialogs: dialogs::DialogsView,
     /// Of the design bar
@@ -88,6 +91,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
         crash::crash(ui, state, actions);
         CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
             Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
+            Page::Compare => compare::compare_page(ui, state, &mut views.compare, actions),
             Page::Measure => measure::measure_page(ui, state, &mut views.measure, now.secs, actions),
             Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
             Page::Quality => quality::quality_page(ui, state, &mut views.quality, now.secs, actions),
@@ -119,7 +123,7 @@ fn aim(state: &AppState, views: &mut Views) {
     views.design_bar.editor_open |= std::mem::take(&mut targets.design_editor);
     views.log.open |= std::mem::take(&mut targets.log);
     let search = std::mem::take(&mut targets.search);
-    targets.overlay = views.design_bar.editor_open || views.log.open;
+    targets.overlay = views.design_bar.editor_open || views.log.open || views.chat.has_overlay();
     match state.page {
         Page::Chat => {
             views.chat.focus_search |= search;
@@ -127,6 +131,6 @@ fn aim(state: &AppState, views: &mut Views) {
         }
         Page::Library => views.library.focus_search |= search,
         Page::Runs => views.runs.focus_search |= search,
-        Page::Measure | Page::Quality | Page::Settings => {}
+        Page::Compare | Page::Measure | Page::Quality | Page::Settings => {}
     }
 }

@@ -37,6 +37,7 @@ fn about(page: Page) -> &'static str {
         Page::Chat => "Talk to the model",
         Page::Measure => "Which design is best here: measure a set of them, and choose",
         Page::Quality => "What a quantization level costs, on your own text",
+        Page::Compare => "Ask several designs the same and see where they part",
         Page::Library => "Models and quantization levels on this machine",
         Page::Runs => "What was measured, to find and to compare",
         Page::Settings => "How Inferscope looks and behaves",
@@ -90,6 +91,15 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
                 painter.line_segment([at(from, y), at(to, y)], stroke);
             }
             painter.rect_filled(Rect::from_min_max(at(7.5, 6.0), at(14.5, 10.0)), 1.5, color);
+        }
+        Page::Compare => {
+            // two answers side by side, the second of which parts from the first
+            for (left, right) in [(1.5, 7.0), (9.0, 14.5)] {
+                painter.line_segment([at(left, 3.0), at(right, 3.0)], stroke);
+                painter.line_segment([at(left, 7.0), at(right, 7.0)], stroke);
+            }
+            painter.line_segment([at(1.5, 11.0), at(7.0, 11.0)], stroke);
+            painter.rect_filled(Rect::from_min_max(at(9.0, 9.5), at(14.5, 13.0)), 1.5, color);
         }
         Page::Library => {
             // a ladder: two rails, three rungs

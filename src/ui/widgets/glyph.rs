@@ -34,11 +34,12 @@ pub enum Icon {
     Dots,
     Send,
     Pin,
+    Bars,
 }
 
 impl Icon {
     /// Every icon, for the gallery.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Copy,
         Self::Edit,
         Self::Trash,
@@ -65,6 +66,7 @@ impl Icon {
         Self::Dots,
         Self::Send,
         Self::Pin,
+        Self::Bars,
     ];
 }
 
@@ -143,6 +145,12 @@ fn parts(icon: Icon) -> &'static [Part] {
         ],
         Icon::Dots => &[Dot((3.5, 8.0), 1.2), Dot((8.0, 8.0), 1.2), Dot((12.5, 8.0), 1.2)],
         Icon::Send => &[Line(&[(8.0, 13.0), (8.0, 3.4)]), Line(&[(3.8, 7.4), (8.0, 3.2), (12.2, 7.4)])],
+        Icon::Bars => &[
+            Line(&[(2.5, 2.5), (2.5, 13.5)]),
+            Solid(&[(4.5, 3.0), (13.5, 3.0), (13.5, 5.4), (4.5, 5.4)]),
+            Solid(&[(4.5, 6.8), (9.5, 6.8), (9.5, 9.2), (4.5, 9.2)]),
+            Solid(&[(4.5, 10.6), (6.8, 10.6), (6.8, 13.0), (4.5, 13.0)]),
+        ],
         Icon::Pin => {
             &[Line(&[(8.0, 10.0), (8.0, 14.0)]), Closed(&[(5.5, 2.5), (10.5, 2.5), (9.8, 7.0), (12.0, 10.0), (4.0, 10.0), (6.2, 7.0)])]
         }

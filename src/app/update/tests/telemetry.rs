@@ -104,7 +104,7 @@ fn a_prompt_is_timed_by_when_it_was_read_and_not_by_when_the_window_looked() {
 fn the_cache_that_is_read_is_the_one_in_use() {
     let mut state = ready();
     let job = replying(&mut state);
-    let batch = |total, first, last| TokenBatch { text: "x".into(), n: 10, total, first, last, kv_used: 1000 };
+    let batch = |total, first, last| TokenBatch { text: "x".into(), n: 10, total, first, last, kv_used: 1000, ..TokenBatch::default() };
     on_event(&mut state, Event::Tokens { job, batch: batch(10, 1.0, 1.1) }, now(3.0));
     assert_eq!(state.telemetry.bytes_per_token(), Some(90_000_000 + 1000 * 10_000));
     let stats = GenerateStats { kv_used: 2000, ..*stats(200) };

@@ -183,6 +183,11 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
         if press(ui, why_not, icon_button(Icon::Info, "Show exact prompt")) {
             actions.push(Action::ShowPromptOf(message.id));
         }
+        let is_shown = shown.open.tokens.as_ref().is_some_and(|tokens| tokens.message == message.id);
+        let name = if is_shown { "Show as text" } else { "Token probabilities" };
+        if press(ui, None, icon_button(Icon::Bars, name).on(is_shown)) {
+            actions.push(Action::ShowProbabilities(message.id));
+        }
         if press(ui, None, icon_button(Icon::Branch, "Branch to a new chat")) {
             actions.push(Action::BranchToNewChat(message.id));
         }

@@ -61,6 +61,8 @@ impl<'a> Shown<'a> {
 pub fn block(ui: &mut Ui, shown: &Shown<'_>, body: &Body, index: usize) {
     match body {
         Body::Plain(pieces) => bubble(ui, &shown.message.text, pieces, index),
+        // painted by its own module
+        Body::Tokens(_) => {}
         Body::Reply(reply) => {
             // a run that goes on and has said nothing yet stands below what it goes on with
             let is_begun = shown.message.earlier().is_empty() || !shown.message.last_part().is_empty();
@@ -98,6 +100,11 @@ pub fn part_end(ui: &mut Ui, message: &ChatMessage, part: usize) {
     let palette = theme::palette(ui);
     let Some(ended) = message.earlier().get(part) else { return };
     ui.spacing_mut().item_spacing = vec2(2.0, 4.0);
+    if let Some(chosen) = &ended.chosen {
+        footer::quiet_line(ui, &words::chosen_words(chosen, ended.made_by.as_ref()), palette.event);
+        ui.add_space(6.0);
+        return;
+    }
     match &ended.stats {
         Some(stats) => footer::figures_line(ui, stats, ended.made_by.as_ref()),
         None => {

@@ -12,6 +12,8 @@ mod notebook;
 mod reply;
 mod rows;
 mod sampling;
+mod token_card;
+mod tokens;
 mod transcript;
 mod words;
 
@@ -51,6 +53,11 @@ impl ChatView {
     /// How many rows the transcript has, and how many of them the last frame laid out.
     pub fn extent(&self) -> (usize, usize) {
         self.transcript.extent()
+    }
+
+    /// Whether something lies over the page that Esc closes.
+    pub fn has_overlay(&self) -> bool {
+        self.transcript.has_overlay()
     }
 
     /// Goes to the latest message and stays there.

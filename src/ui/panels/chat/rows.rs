@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::reply::Reply;
+use super::tokens::TokenRows;
 use crate::app::OpenChat;
 use crate::protocol::Role;
 use crate::store::{ChatId, ChatMessage, MessageId};
@@ -14,6 +15,8 @@ use crate::ui::widgets::RowId;
 pub enum RowKind {
     /// The line that says that another rung answers from here
     Switch,
+    /// What the colours of its tokens mean
+    Legend,
     /// A block of its text
     Text(usize),
     /// What is said of the earlier run that ended here, and of the one that goes on
@@ -40,6 +43,7 @@ impl Row {
             RowKind::Part(index) => (0, 1 + index as u64),
             RowKind::Text(index) => (1, index as u64),
             RowKind::Edit => (2, 0),
+            RowKind::Legend => (2, 1),
             RowKind::Footer => (3, 0),
         };
         // 24 bits for the block, two for the kind, the rest for the message
@@ -54,11 +58,14 @@ pub enum Body {
     Plain(Pieces),
     /// As Markdown
     Reply(Reply),
+    /// As tokens
+    Tokens(TokenRows),
 }
 
 impl Body {
-    fn of(message: &ChatMessage) -> Self {
+    fn of(message: &ChatMessage, as_tokens: bool) -> Self {
         match message.role {
+            Role::Assistant if as_tokens => Self::Tokens(TokenRows::default()),
             Role::Assistant => Self::Reply(Reply::default()),
             Role::User | Role::System => Self::Plain(Pieces::default()),
         }
@@ -68,6 +75,7 @@ impl Body {
         match self {
             Self::Plain(pieces) => pieces.update(&message.text),
             Self::Reply(reply) => reply.update(&message.text, message.earlier().iter().map(|part| part.end)),
+            Self::Tokens(rows) => rows.update(&message.text, message.earlier().iter().map(|part| part.end)),
         }
     }
 
@@ -76,6 +84,7 @@ impl Body {
         match self {
             Self::Plain(pieces) => pieces.len(),
             Self::Reply(reply) => reply.row_at(byte),
+            Self::Tokens(rows) => rows.row_at(byte),
         }
     }
 
@@ -84,6 +93,7 @@ impl Body {
         match self {
             Self::Plain(pieces) => pieces.len(),
             Self::Reply(reply) => reply.len(),
+            Self::Tokens(rows) => rows.len(),
         }
     }
 }
@@ -94,6 +104,7 @@ pub struct Rows {
     chat: Option<ChatId>,
     revision: u64,
     editing: Option<MessageId>,
+    as_tokens: Option<MessageId>,
     list: Vec<Row>,
     bodies: HashMap<MessageId, Body>,
     /// Where the rows of the last message begin
@@ -111,6 +122,14 @@ impl Rows {
             self.list.clear();
             return;
         };
+        let as_tokens = open.tokens.as_ref().map(|tokens| tokens.message);
+        if self.as_tokens != as_tokens {
+            for changed in [self.as_tokens, as_tokens].into_iter().flatten() {
+                self.bodies.remove(&changed);
+            }
+            self.as_tokens = as_tokens;
+            self.revision = open.revision.wrapping_sub(1);
+        }
         if self.revision == open.revision && self.editing == editing {
             // text only grows at the end of the branch
             self.push_tail(last);
@@ -146,7 +165,11 @@ impl Rows {
             self.list.push(Row { message: id, kind: RowKind::Edit });
             return;
         }
-        let body = self.bodies.entry(id).or_insert_with(|| Body::of(message));
+        let as_tokens = self.as_tokens == Some(id);
+        if as_tokens {
+            self.list.push(Row { message: id, kind: RowKind::Legend });
+        }
+        let body = self.bodies.entry(id).or_insert_with(|| Body::of(message, as_tokens));
         body.update(message);
         let mut from = 0;
         for (index, part) in message.earlier().iter().enumerate() {
@@ -172,6 +195,14 @@ impl Rows {
     /// What names a row in the list.
     pub fn id(&self, index: usize) -> RowId {
         self.get(index).map(Row::id).unwrap_or_default()
+    }
+
+    /// The row that holds a byte of the text of the message that is shown as tokens.
+    pub fn row_of(&self, byte: usize) -> Option<usize> {
+        let message = self.as_tokens?;
+        let Some(Body::Tokens(rows)) = self.bodies.get(&message) else { return None };
+        let block = rows.row_of(byte)?;
+        self.list.iter().position(|row| *row == Row { message, kind: RowKind::Text(block) })
     }
 
     /// How a message is cut.

@@ -4,7 +4,8 @@ use egui::{Align2, Area, Key, Modifiers, Order, Rect, Ui, UiBuilder, pos2, vec2}
 
 use super::footer;
 use super::message::{self, Editing, Shown};
-use super::rows::{RowKind, Rows};
+use super::rows::{Body, RowKind, Rows};
+use super::tokens::{self, TokensView};
 use crate::app::{Action, AppState, OpenChat};
 use crate::store::{ChatId, MessageId};
 use crate::ui::theme;
@@ -26,6 +27,8 @@ pub struct TranscriptView {
     pub editing: Option<Editing>,
     /// Under the pointer, or with the focus in its buttons
     active: Option<MessageId>,
+    /// The reply that is shown as tokens
+    tokens: TokensView,
     /// How many rows the last frame laid out
     laid_out: usize,
 }
@@ -33,7 +36,16 @@ pub struct TranscriptView {
 impl Default for TranscriptView {
     fn default() -> Self {
         let list = VirtualList::new(40.0, true);
-        Self { rows: Rows::default(), list, chat: None, last: None, editing: None, active: None, laid_out: 0 }
+        Self {
+            rows: Rows::default(),
+            list,
+            chat: None,
+            last: None,
+            editing: None,
+            active: None,
+            tokens: TokensView::default(),
+            laid_out: 0,
+        }
     }
 }
 
@@ -46,6 +58,11 @@ impl TranscriptView {
     /// Goes to the latest message and stays there.
     pub fn scroll_to_end(&mut self) {
         self.list.scroll_to_end();
+    }
+
+    /// Whether something lies over the page that Esc closes.
+    pub fn has_overlay(&self) -> bool {
+        self.tokens.has_pinned_card()
     }
 
     fn sync(&mut self, state: &AppState, open: &OpenChat) {
@@ -72,7 +89,11 @@ pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut Tra
     view.sync(state, open);
     follow_keys(ui, &mut view.list);
     let area = ui.available_rect_before_wrap();
-    let TranscriptView { rows, list, editing, active, .. } = view;
+    let TranscriptView { rows, list, editing, active, tokens, .. } = view;
+    tokens.begin(open.tokens.as_ref());
+    if let Some(row) = tokens.go_to.take().and_then(|byte| rows.row_of(byte)) {
+        list.scroll_to(row);
+    }
     let spec = ListSpec { id: ui.scope_id().with(("transcript", open.id.0)), count: rows.len(), revision: rows.version(), gap: 0.0 };
     let mut now_active = None;
     let width = column_width(area.width());
@@ -96,6 +117,8 @@ pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut Tra
                     }
                     (RowKind::Part(part), _) => message::part_end(ui, message, part),
                     (RowKind::Edit, _) => message::editor(ui, message, state.why_not_ready(), editing, actions),
+                    (RowKind::Legend, _) => tokens::legend(ui, open, message, shown.is_running, actions),
+                    (RowKind::Text(row), Some(Body::Tokens(rows))) => tokens::row(ui, open, message, rows.range(row), tokens),
                     (RowKind::Text(block), Some(body)) => message::block(ui, &shown, body, block),
                     (RowKind::Text(_), None) => {}
                     (RowKind::Footer, _) => return footer::footer(ui, state, &shown, editing, actions),
@@ -108,6 +131,7 @@ pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut Tra
             }
         },
     );
+    view.tokens.end(ui, open, state.why_not_ready(), actions);
     view.laid_out = output.laid_out;
     if view.active != now_active {
         view.active = now_active;

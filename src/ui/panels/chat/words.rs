@@ -1,9 +1,10 @@
 //! What is said about a reply, in words: the muted line under it, and what every figure of it means.
 
+use super::token_card::quoted;
 use crate::app::Generating;
-use crate::measure::format::{ABSENT, count, millis, seconds, tps};
+use crate::measure::format::{ABSENT, chance, count, millis, seconds, tps};
 use crate::protocol::{Dropped, GenerateStats, StopReason};
-use crate::store::{ChatMessage, MessageState, Provenance};
+use crate::store::{ChatMessage, Chosen, MessageState, Provenance};
 
 /// The muted line: `109.1 t/s · 84 tokens · TTFT 112 ms · prompt 37 new, 0 reused · end of reply · Q4_1, ctx 8192`.
 pub fn stats_line(stats: &GenerateStats, provenance: Option<&Provenance>) -> String {
@@ -41,6 +42,20 @@ pub fn running_line(generating: &Generating, provenance: Option<&Provenance>) ->
 pub fn unmeasured(provenance: Option<&Provenance>) -> String {
     let parts = provenance.and_then(design_words).into_iter().chain(["cut off before it was measured".to_owned()]);
     parts.collect::<Vec<_>>().join(" · ")
+}
+
+/// Where a person put a token in the place of another: `Branched here: “ river” (2.3 %) instead of “ sea” · Q4_1 before it`.
+pub fn chosen_words(chosen: &Chosen, made_by: Option<&Provenance>) -> String {
+    let mut words = format!("Branched here: {} ({})", quoted(&chosen.text), chance(chosen.p));
+    if chosen.instead_of.is_empty() {
+        words.push_str(" instead of the end");
+    } else {
+        words.push_str(&format!(" instead of {}", quoted(&chosen.instead_of)));
+    }
+    if let Some(design) = made_by.and_then(design_words) {
+        words.push_str(&format!(" · {design} before it"));
+    }
+    words
 }
 
 /// `Q4_1, ctx 8192`.
