@@ -182,6 +182,17 @@ fn a_kept_run_survives_the_death_of_its_keeper() {
     }
 }
 
+/// 100 ms; more where this is compiled without optimisation, as a plain loop tells.
+fn limit() -> Duration {
+    let took = (0..3).map(|_| {
+        let began = Instant::now();
+        let sum = (0..2_000_000_u64).fold(0_u64, |sum, i| sum.wrapping_mul(31).wrapping_add(std::hint::black_box(i)));
+        std::hint::black_box(sum);
+        began.elapsed()
+    });
+    Duration::from_millis(if took.min().is_some_and(|took| took > Duration::from_millis(20)) { 1000 } else { 100 })
+}
+
 #[test]
 fn ten_thousand_heads_are_read_in_no_time() {
     let dir = tempfile::tempdir().unwrap();
@@ -199,5 +210,5 @@ fn ten_thousand_heads_are_read_in_no_time() {
         best = best.min(began.elapsed());
     }
     println!("10,000 heads in {best:?}");
-    assert!(best < Duration::from_millis(100), "{best:?}");
+    assert!(best < limit(), "{best:?}");
 }

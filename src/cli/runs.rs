@@ -155,7 +155,9 @@ fn words(run: &Run) -> String {
     let design = run.design.differences(&run.design.sampler);
     text.push_str(&format!("design {}: {}\n", run.design_hash(), if design.is_empty() { "default" } else { &design }));
     text.push_str(&format!("model: {} {}  {}\n", e.model, e.quant, run.design.model.display()));
-    let machine = [e.cpu.as_str(), &e.os, &format!("{} {}", e.engine, e.engine_build)].map(str::trim).join(", ");
+    let engine = format!("{} {}", e.engine, e.engine_build);
+    let known = [e.cpu.as_str(), &e.os, engine.trim()].into_iter().filter(|part| !part.is_empty());
+    let machine = known.collect::<Vec<_>>().join(", ");
     text.push_str(&format!("on: {machine}\n"));
     text
 }

@@ -220,7 +220,8 @@ fn environment_of(row: &Value) -> Environment {
         engine_commit: text("build_commit"),
         engine_build: build,
         app: of_ours("inferscope"),
-        model: model_type,
+        // the third word is the level, which has a column of its own
+        model: model_type.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
         quant,
         model_size: row.get("model_size").and_then(Value::as_u64).unwrap_or(0),
         ..Environment::default()

@@ -104,15 +104,7 @@ fn cell(text: &str) -> String {
 
 /// A figure with its unit, as the window writes it.
 pub fn figure(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => format::tps(value),
-        Metric::TtftMs | Metric::ItlP95Ms => format::millis(value),
-        Metric::PeakMemory | Metric::FileSize => format::bytes(value.max(0.0) as u64),
-        Metric::Kld => format!("{value:.4}"),
-        Metric::Perplexity => format!("{value:.3}"),
-        Metric::SameTop => format::percent(value),
-        Metric::EnergyPerToken => format!("{value:.2} J"),
-    }
+    format::metric(metric, value)
 }
 
 fn trust(trust: RunTrust) -> &'static str {

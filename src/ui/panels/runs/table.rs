@@ -26,6 +26,11 @@ struct Place {
 
 /// Paints the list in the height given.
 pub(super) fn table(ui: &mut Ui, state: &AppState, view: &mut RunsView, clock: (i64, i64), height: f32, actions: &mut Vec<Action>) {
+    // rows stand close; what is below them does not
+    ui.scope(|ui| rows(ui, state, view, clock, height, actions));
+}
+
+fn rows(ui: &mut Ui, state: &AppState, view: &mut RunsView, clock: (i64, i64), height: f32, actions: &mut Vec<Action>) {
     let width = ui.available_width();
     let places = places(state, width);
     ui.spacing_mut().item_spacing.y = 0.0;
@@ -91,10 +96,10 @@ fn places(state: &AppState, width: f32) -> Vec<Place> {
     if when_width > 0.0 {
         all.push(text(Column::When, "When", "When it began", when_width));
     }
-    all.push(text(Column::Name, "Run", "What it is called, else what was measured", share(if with_design { 0.3 } else { 0.45 })));
-    all.push(text(Column::Model, "Model", "Quantization level and model", share(if with_design { 0.35 } else { 0.55 })));
+    all.push(text(Column::Name, "Run", "What it is called, else what was measured", share(if with_design { 0.26 } else { 0.45 })));
+    all.push(text(Column::Model, "Model", "Quantization level and model", share(if with_design { 0.42 } else { 0.55 })));
     if with_design {
-        all.push(text(Column::Design, "Design", "What differs from the default design", share(0.35)));
+        all.push(text(Column::Design, "Design", "What differs from the default design", share(0.32)));
     }
     all.extend(fixed);
     all
