@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Page, QualityAction};
+use super::{Page, QualityAction, SweepDraft};
+use crate::measure::sweep::SweepLimit;
 use crate::protocol::{Design, Overflow, SamplerOverrides};
 use crate::store::{ChatId, MessageId, Theme, WindowPlace};
 
@@ -44,6 +45,19 @@ pub enum Action {
     Rescan,
     /// Measure this machine's memory bandwidth
     ProbeBandwidth,
+
+    /// Change what the next sweep is to be
+    SetSweepDraft(Box<SweepDraft>),
+    /// Change what a design must keep to, for the sweep that runs, too
+    SetLimits(Vec<SweepLimit>),
+    /// Measure what the draft says
+    StartSweep,
+    /// End the sweep; what was measured stands
+    StopSweep,
+    /// Take up an unfinished sweep of the disk, or the one that was stopped last
+    ResumeSweep(Option<String>),
+    /// Remove an unfinished sweep
+    ForgetSweep(String),
 
     /// Make the rung that was offered
     ConfirmMake,

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Forecast;
+use super::{Forecast, Unfinished};
 use crate::library::{Estimate, NearestFit, Scan};
-use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest};
-use crate::store::{ChatId, ChatMessage, MessageId, Op, Settings};
+use crate::measure::sweep::{Sweep, SweepPlan};
+use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
+use crate::store::{ChatId, ChatMessage, MessageId, Op, RunHead, SavedDesign, Settings};
 
 /// Something the runtime carries out. None of these block: answers come back as [`Answer`]s or engine events.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,22 @@ pub enum Effect {
     Make(JobId, QuantizeRequest),
     /// End that engine and remove what it had written
     StopMaking(JobId),
+    /// Read the headers of a sweep's files, and say what fits; answered by `Answer::SweepPrepared`
+    PrepareSweep(Box<SweepPlan>),
+    /// Give this to the engine that measures, which is started when there is none
+    Measure(Box<Command>),
+    /// Cancel a job of that engine
+    StopMeasuring(JobId),
+    /// End that engine
+    EndMeasuring,
+    /// Write a sweep, so that it can be resumed
+    KeepSweep(Box<Sweep>),
+    /// Remove a sweep that is done, by its name
+    DropSweep(String),
+    /// Read a sweep by its name; answered by `Answer::SweepRead`
+    ReadSweep(String),
+    /// Look for sweeps that are not done; answered by `Answer::SweepsFound`
+    FindSweeps,
     /// To the engine that measures quality, which is started when there is none: chatting goes on, and what it measures is its own
     Quality(Box<Command>),
     /// End that engine: nothing more is asked of it
@@ -31,6 +48,19 @@ pub enum Effect {
         /// the changes
         ops: Vec<Op>,
     },
+    /// Keep a run that is new; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
+    KeepRun {
+        /// names the save
+        seq: u64,
+        /// the run
+        run: Box<Run>,
+    },
+    /// Read the list of runs; answered by `Answer::Runs`, now and whenever another process adds to it
+    ReadRuns,
+    /// Read runs with everything; answered by `Answer::RunsRead`
+    ReadWholeRuns(Vec<RunId>),
+    /// Read the saved designs; answered by `Answer::Designs`, now and after every change
+    ReadDesigns,
     /// From now on the text of this job belongs to this message and is saved as it streams
     BeginReply(JobId, MessageId),
     /// Read a chat's messages; answered by `Answer::Messages`
@@ -100,6 +130,14 @@ pub enum Answer {
     Messages(ChatId, Vec<ChatMessage>),
     /// What was searched and found
     Found(String, Vec<ChatId>),
+    /// A new run is on the disk: the number of its save, and how a list shows it
+    RunKept(u64, Box<RunHead>),
+    /// All runs, the newest first
+    Runs(Vec<RunHead>),
+    /// Runs with everything
+    RunsRead(Vec<Run>),
+    /// The saved designs, by name
+    Designs(Vec<SavedDesign>),
     /// The model folders
     Scanned(Box<Scan>),
     /// A header and a prediction
@@ -109,6 +147,12 @@ pub enum Answer {
         /// what came of it
         result: Box<Result<Inspection, EngineError>>,
     },
+    /// A sweep whose files were looked at
+    SweepPrepared(Box<SweepPlan>),
+    /// A sweep of the disk
+    SweepRead(Box<Sweep>),
+    /// Sweeps that are not done, the latest first
+    SweepsFound(Vec<Unfinished>),
     /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
     Health(Option<EngineError>),
     /// A text file

@@ -36,6 +36,10 @@ pub struct WantedLoad {
     pub keep_warm: Option<u64>,
     /// What was foretold of it, once its file was looked at
     pub forecast: Option<Forecast>,
+    /// Its job, where the engine was told already and does it as soon as what runs has ended
+    pub asked: Option<JobId>,
+    /// It was told to stop before it began
+    pub stopped: bool,
 }
 
 /// A load that runs.

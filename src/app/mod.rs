@@ -7,7 +7,9 @@
 mod action;
 mod chats;
 mod effect;
+mod history;
 mod load;
+mod measure;
 mod notices;
 pub mod quality;
 mod state;
@@ -17,7 +19,9 @@ pub mod update;
 pub use action::Action;
 pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
+pub use history::History;
 pub use load::{Forecast, Loading, ReplyId, WantedLoad};
+pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
 pub use state::{

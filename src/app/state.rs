@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Forecast, Loading, Notices, Quality, ReplyId, Telemetry, WantedLoad};
+use super::{Chats, Forecast, History, Loading, Measure, Notices, Quality, ReplyId, Telemetry, WantedLoad};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -301,6 +301,10 @@ pub struct AppState {
     pub library: Library,
     /// Conversations
     pub chats: Chats,
+    /// What was measured, and saved designs
+    pub history: History,
+    /// Sweeps
+    pub measure: Measure,
     /// How full the context is
     pub meter: ContextMeter,
     /// The plots
@@ -419,7 +423,7 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some() || self.quality.is_running()
+        !matches!(self.activity, Activity::None) || self.making.is_some() || self.measure.is_running() || self.quality.is_running()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.

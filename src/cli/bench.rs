@@ -9,7 +9,7 @@ use crate::library::{self, Header};
 use crate::measure::bench::{BenchReport, Markdown, csv_header, footer};
 use crate::measure::plan::cells;
 use crate::measure::{Roofline, Trust};
-use crate::protocol::{BenchPlan, Command, Design, Event, build};
+use crate::protocol::{BenchPlan, Command, Design, Event, Warmup, build};
 
 /// Runs the command; the exit status.
 ///
@@ -36,7 +36,9 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
     let mut reports = Vec::new();
     for (design, header) in designs {
         let roof = bandwidth.map(|gb_s| roofline(gb_s, header.as_ref(), &design));
-        let plan = BenchPlan { design: design.clone(), tests: tests.clone(), repetitions: args.repetitions, no_warmup: args.no_warmup };
+        let warmup = if args.no_warmup { Warmup::None } else { Warmup::Stable };
+        let plan =
+            BenchPlan { design: design.clone(), tests: tests.clone(), repetitions: args.repetitions, warmup, ..BenchPlan::default() };
         let name = file_name(&design.model);
         let ended = session.run(
             |job| Command::Bench { job, plan },

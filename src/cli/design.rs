@@ -167,6 +167,8 @@ impl DesignArgs {
         set_some(&mut sampler.frequency_penalty, self.frequency_penalty.as_ref());
         set_some(&mut sampler.penalty_last_n, self.repeat_last_n.as_ref());
         set_some(&mut sampler.seed, self.seed.as_ref());
+        // a design file can say nan, which no option can
+        sampler.check().map_err(|error| CliError { path: self.design.clone(), ..CliError::usage(error.message).hint(error.hint) })?;
         Ok(design)
     }
 }
@@ -179,12 +181,7 @@ fn read(path: &Path, out: Output) -> Result<Design, CliError> {
         return Err(failed("invalid_design", "This is not a design: it is larger than a megabyte".into()));
     }
     let text = std::fs::read_to_string(path).map_err(|e| failed("file_missing", format!("The design cannot be read: {e}")))?;
-    let parsed = if text.trim_start().starts_with('{') {
-        serde_json::from_str::<Design>(&text).map_err(|e| e.to_string())
-    } else {
-        toml::from_str::<Design>(&text).map_err(|e| e.message().to_owned())
-    };
-    let mut design = parsed.map_err(|why| failed("invalid_design", format!("This is not a design: {why}")))?;
+    let mut design = Design::from_text(&text).map_err(|why| failed("invalid_design", format!("This is not a design: {why}")))?;
     if !design.extra.is_empty() {
         let names: Vec<&str> = design.extra.keys().map(String::as_str).collect();
         out.note(&format!("note: this version does not know these fields of the design and leaves them alone: {}", names.join(", ")));
@@ -285,6 +282,10 @@ mod tests {
         std::fs::write(&path, "n_ctx = \"many\"").unwrap();
         let wrong = design(&["--design", path.to_str().unwrap()]).unwrap_err();
         assert_eq!(wrong.kind, "invalid_design");
-        assert_eq!(wrong.path, Some(path));
+        assert_eq!(wrong.path, Some(path.clone()));
+        std::fs::write(&path, "[sampler]\ntemperature = nan\n").unwrap();
+        let wrong = design(&["--design", path.to_str().unwrap()]).unwrap_err();
+        assert!(wrong.status == 2 && wrong.message.contains("temperature"), "{wrong:?}");
+        assert!(design(&["--design", path.to_str().unwrap(), "--temp", "1"]).is_ok(), "an option takes its place");
     }
 }

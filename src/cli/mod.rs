@@ -21,6 +21,7 @@ mod quality;
 mod quantize;
 pub mod session;
 pub mod short;
+mod sweep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -83,6 +84,7 @@ fn dispatch(cli: Cli, hooks: &Hooks, out: Output) -> Result<u8, CliError> {
         Command::Run(args) => generate::run(&args, global, out),
         Command::Bench(args) => bench::run(&args, global, out),
         Command::Quality(args) => quality::run(&args, global, out),
+        Command::Sweep(args) => sweep::run(&args, global, out),
     }
 }
 

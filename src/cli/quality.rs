@@ -201,8 +201,11 @@ fn agreement(session: &mut Session, design: &Design, expected: &[Vec<i32>], toke
     Ok(expected.iter().zip(&own).map(|(a, b)| Agreement::of(a, b)).collect())
 }
 
-/// The text and what it is called.
-fn text(name: &str) -> Result<String, CliError> {
+/// A text by its name on the command line: the one that ships, standard input, or a file.
+///
+/// # Errors
+/// When it cannot be read, is too long, or is not text.
+pub(super) fn text(name: &str) -> Result<String, CliError> {
     match name {
         text::BUILTIN => Ok(text::EVALUATION.to_owned()),
         "-" => {

@@ -5,16 +5,25 @@ use std::path::{Path, PathBuf};
 
 use directories::BaseDirs;
 
-/// Folders to scan: our own first (also when it does not exist yet: rungs are made there), then those of other programs that exist. Ours is
-/// the only one that is ever written to.
-pub fn default_dirs(models_dir: &Path) -> Vec<PathBuf> {
+/// Every folder to scan, for the window and the command line alike: our own first (also when it does not exist yet: rungs are made there),
+/// those the user chose, then of those that exist `models/` of the current folder and of the project this program was built in, and those of
+/// other programs. No folder is named twice.
+pub fn search_dirs(models_dir: &Path, chosen: &[PathBuf]) -> Vec<PathBuf> {
     let mut dirs = vec![models_dir.to_path_buf()];
-    for dir in known_dirs() {
-        if dir.is_dir() && !dirs.contains(&dir) {
+    let found = near_dirs().into_iter().chain(known_dirs()).filter(|dir| dir.is_dir());
+    for dir in chosen.iter().cloned().chain(found) {
+        if !dirs.contains(&dir) {
             dirs.push(dir);
         }
     }
     dirs
+}
+
+/// `models/` of where this program was started and of where it lies, whether or not they exist.
+fn near_dirs() -> Vec<PathBuf> {
+    let (here, program) = (env::current_dir().ok(), env::current_exe().ok());
+    let projects = program.iter().flat_map(|program| program.ancestors().skip(1).take(3));
+    here.as_deref().into_iter().chain(projects).map(|folder| folder.join("models")).collect()
 }
 
 /// The model folders of other programs, whether or not they exist.
@@ -49,9 +58,18 @@ mod tests {
 
     #[test]
     fn our_own_folder_comes_first_and_may_be_missing() {
-        let dirs = default_dirs(Path::new("/nowhere/models"));
-        assert_eq!(dirs[0], Path::new("/nowhere/models"));
-        assert!(dirs[1..].iter().all(|dir| dir.is_dir()));
+        let chosen = [PathBuf::from("/nowhere/chosen"), PathBuf::from("/nowhere/models"), PathBuf::from("/nowhere/chosen")];
+        let dirs = search_dirs(Path::new("/nowhere/models"), &chosen);
+        assert_eq!(dirs[..2], [Path::new("/nowhere/models"), Path::new("/nowhere/chosen")]);
+        assert!(dirs[2..].iter().all(|dir| dir.is_dir()));
+        assert!(dirs.iter().enumerate().all(|(i, dir)| !dirs[..i].contains(dir)), "each once: {dirs:?}");
+    }
+
+    #[test]
+    fn the_projects_own_models_are_found_from_its_folder() {
+        // cargo runs tests in the package's folder, which has one
+        let own = env::current_dir().unwrap().join("models");
+        assert_eq!(search_dirs(Path::new("/nowhere"), &[]).contains(&own), own.is_dir());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod format;
+pub mod kept;
 pub mod order;
 pub mod pareto;
 pub mod plan;
@@ -10,7 +11,9 @@ pub mod quality;
 pub mod roofline;
 pub mod series;
 pub mod stats;
+pub mod sweep;
 pub mod verdict;
+pub mod versus;
 
 pub use bench::{BenchReport, Trust};
 pub use roofline::Roofline;

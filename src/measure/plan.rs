@@ -69,12 +69,7 @@ pub fn cells(n_prompt: &[u32], n_gen: &[u32], pairs: &[(u32, u32)], n_depth: &[u
 
 /// A cell's name as llama-bench writes it: `pp512`, `tg128 @ d1024`, `pp512+tg128`.
 pub fn cell_name(test: &BenchTest) -> String {
-    let name = match (test.n_prompt, test.n_gen) {
-        (p, 0) if p > 0 => format!("pp{p}"),
-        (0, g) if g > 0 => format!("tg{g}"),
-        (p, g) => format!("pp{p}+tg{g}"),
-    };
-    if test.n_depth > 0 { format!("{name} @ d{}", test.n_depth) } else { name }
+    test.name()
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ use super::stats::{self, Interval};
 pub const ALPHA: f64 = 0.05;
 
 /// The part of alpha that is used: see the module.
-const USED: f64 = 0.5;
+pub(super) const USED: f64 = 0.5;
 
 /// From how many pairs on outliers are cut off; under it every pair is needed for the spread.
 const TRIM_FROM: usize = 8;
@@ -125,7 +125,7 @@ fn trimmed_mean(sorted: &[f64], alpha: f64) -> Option<(f64, f64)> {
 }
 
 /// The `t` that Student's distribution with `df` degrees of freedom exceeds, in size, with probability `alpha`.
-fn t_quantile(alpha: f64, df: usize) -> f64 {
+pub(super) fn t_quantile(alpha: f64, df: usize) -> f64 {
     // by halving the angle atan(t / sqrt(df)), which is bounded where t is not
     let (mut low, mut high) = (0.0, std::f64::consts::FRAC_PI_2);
     for _ in 0..60 {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Design, QualityPlan, SamplerOverrides};
+use super::{BenchPlan, Design, QualityPlan, SamplerOverrides};
 
 /// Names one asked-for piece of work; every event about it carries the same number. Chosen by whoever asks, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ pub struct QuantizeRequest {
 }
 
 /// One cell of a benchmark, llama-bench's meaning: `n_gen == 0` is pp, `n_prompt == 0` is tg, both set is pg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BenchTest {
     /// Prompt tokens
     pub n_prompt: u32,
@@ -136,17 +136,16 @@ pub struct BenchTest {
     pub n_depth: u32,
 }
 
-/// A benchmark of one design.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BenchPlan {
-    /// What is measured
-    pub design: Design,
-    /// The cells
-    pub tests: Vec<BenchTest>,
-    /// Repetitions per cell (llama-bench: 5)
-    pub repetitions: u32,
-    /// Whether to leave out the warm-up run
-    pub no_warmup: bool,
+impl BenchTest {
+    /// Its name as llama-bench writes it: `pp512`, `tg128 @ d1024`, `pp512+tg128`.
+    pub fn name(&self) -> String {
+        let name = match (self.n_prompt, self.n_gen) {
+            (p, 0) if p > 0 => format!("pp{p}"),
+            (0, g) if g > 0 => format!("tg{g}"),
+            (p, g) => format!("pp{p}+tg{g}"),
+        };
+        if self.n_depth > 0 { format!("{name} @ d{}", self.n_depth) } else { name }
+    }
 }
 
 /// Everything an engine can be told. One job runs at a time; `Cancel` and `Shutdown` are heard while one runs.

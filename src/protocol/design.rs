@@ -5,6 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod file;
+mod identity;
+
+pub use file::DesignFormat;
+pub use identity::Change;
+
 /// Type of the key or value cache. llama.cpp's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

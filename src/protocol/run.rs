@@ -15,7 +15,8 @@ pub struct RunId(pub i64);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Workload {
-    /// Synthetic tokens, llama-bench's way
+    /// Synthetic tokens, llama-bench's way. With both sizes set and samples of prefill and decode, the two were measured apart (pp and tg
+    /// of these sizes, as a sweep does it); with samples of both together, as llama-bench's pg
     Bench {
         /// the cell
         test: BenchTest,
@@ -38,6 +39,35 @@ pub enum Workload {
         /// what came
         reply: String,
     },
+}
+
+impl Workload {
+    /// In a word or two: `pp512`, `quality on notes.txt`, `prompt "Why is the sky…"`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Bench { test } => test.name(),
+            Self::Quality { text, n_ctx, .. } => format!("quality on {text}, chunks of {n_ctx}"),
+            Self::Prompt { prompt, .. } => {
+                let line = prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+                let short: String = line.chars().take(32).collect();
+                if short.len() < line.len() { format!("prompt \"{short}…\"") } else { format!("prompt \"{short}\"") }
+            }
+        }
+    }
+
+    /// Whether two workloads ask the same of a design, so that what was measured can be compared: the same cell, the same text in the same
+    /// chunks against the same reference, the same prompt.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bench { test: a }, Self::Bench { test: b }) => a == b,
+            (
+                Self::Quality { text_hash: a, n_ctx: a_ctx, reference: a_ref, .. },
+                Self::Quality { text_hash: b, n_ctx: b_ctx, reference: b_ref, .. },
+            ) => a == b && a_ctx == b_ctx && a_ref.hash("") == b_ref.hash(""),
+            (Self::Prompt { prompt: a, .. }, Self::Prompt { prompt: b, .. }) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// What it ran on. An empty text or a zero is "not known".
@@ -213,6 +243,16 @@ pub struct Run {
     /// figure is the median of its samples
     #[serde(default)]
     pub samples: BTreeMap<Metric, Vec<f64>>,
+    /// In which block of its group each repetition was measured, in the order of the samples: repetitions of two runs of one group and block
+    /// were measured side by side and are compared in pairs. Empty where it was measured by itself
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<u32>,
+    /// The run that this one repeats
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<RunId>,
+    /// What it was read from when it was not measured here (`llama-bench`); empty for a run of this machine's
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub imported: String,
     /// Whether it can carry a decision
     #[serde(default)]
     pub trust: RunTrust,
@@ -225,6 +265,51 @@ pub struct Run {
     /// What a newer version keeps with it, and what only one kind of run has (quality: its whole summary)
     #[serde(flatten)]
     pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+impl Run {
+    /// A run of which nothing was measured yet.
+    pub fn new(design: Design, workload: Workload, started_ms: i64) -> Self {
+        Self {
+            id: RunId::default(),
+            title: String::new(),
+            tags: Vec::new(),
+            group: String::new(),
+            started_ms,
+            seconds: 0.0,
+            design,
+            workload,
+            environment: Environment::default(),
+            samples: BTreeMap::new(),
+            blocks: Vec::new(),
+            repeats: None,
+            imported: String::new(),
+            trust: RunTrust::default(),
+            reasons: Vec::new(),
+            failure: None,
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// The summary of a figure: the median of its samples, the mean of the middle two for an even number. Values that are no numbers are
+    /// left out; `None` when nothing is left.
+    pub fn figure(&self, metric: Metric) -> Option<f64> {
+        let mut sorted: Vec<f64> = self.samples.get(&metric)?.iter().copied().filter(|value| value.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let upper = *sorted.get(middle)?;
+        if sorted.len().is_multiple_of(2) {
+            let lower = middle.checked_sub(1).and_then(|i| sorted.get(i))?;
+            Some(f64::midpoint(*lower, upper))
+        } else {
+            Some(upper)
+        }
+    }
+
+    /// The hash of its design, with the fingerprint of the model that ran.
+    pub fn design_hash(&self) -> String {
+        self.design.hash(&self.environment.model_hash)
+    }
 }
 
 #[cfg(test)]
@@ -241,23 +326,30 @@ mod tests {
 
     #[test]
     fn a_run_comes_back_as_it_was_and_keeps_what_it_does_not_know() {
+        let workload = Workload::Bench { test: BenchTest { n_prompt: 512, n_gen: 0, n_depth: 0 } };
         let run = Run {
             id: RunId(7),
-            title: String::new(),
             tags: vec!["laptop".into()],
             group: "sweep".into(),
-            started_ms: 1,
             seconds: 2.5,
-            design: Design::for_model("m.gguf"),
-            workload: Workload::Bench { test: BenchTest { n_prompt: 512, n_gen: 0, n_depth: 0 } },
-            environment: Environment::default(),
             samples: BTreeMap::from([(Metric::PrefillTps, vec![100.0, 101.5])]),
+            blocks: vec![0, 1],
+            repeats: Some(RunId(3)),
+            imported: "llama-bench".into(),
             trust: RunTrust::Trusted,
-            reasons: Vec::new(),
-            failure: None,
             extra: BTreeMap::from([("newer".into(), serde_json::json!({"a": 1}))]),
+            ..Run::new(Design::for_model("m.gguf"), workload, 1)
         };
         let text = serde_json::to_string(&run).unwrap();
         assert_eq!(serde_json::from_str::<Run>(&text).unwrap(), run);
+        assert_eq!(run.figure(Metric::PrefillTps), Some(100.75));
+        assert_eq!(run.figure(Metric::Kld), None);
+    }
+
+    #[test]
+    fn a_run_of_an_older_version_is_read() {
+        let old = r#"{"started_ms": 5, "design": {"model": "m.gguf"}, "workload": {"kind": "prompt", "prompt": "a", "reply": "b"}}"#;
+        let run: Run = serde_json::from_str(old).unwrap();
+        assert_eq!(run, Run::new(Design::for_model("m.gguf"), Workload::Prompt { prompt: "a".into(), reply: "b".into() }, 5));
     }
 }

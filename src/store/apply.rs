@@ -2,17 +2,25 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows;
+use super::run_types::RunHead;
 use super::types::{Chat, ChatId, ChatMessage, MessageId, MessageState, Op};
+use super::{rows, runs};
 
-/// Hidden chats are purged after this long.
+/// Hidden chats, runs and designs are purged after this long.
 const PURGE_AFTER_MS: i64 = 30 * 24 * 3600 * 1000;
 
 /// A hidden chat that seems older than this was hidden under, or is looked at under, a wrong clock; it is left alone.
 const CLOCK_IS_WRONG_MS: i64 = 10 * 365 * 24 * 3600 * 1000;
 
-/// Carries one change out. `now_ms` is Unix time in milliseconds.
-pub(super) fn op(conn: &Connection, op: &Op, now_ms: i64) -> rusqlite::Result<()> {
+/// Carries one change out; the head of a run that is new. `now_ms` is Unix time in milliseconds.
+pub(super) fn op(conn: &Connection, op: &Op, now_ms: i64) -> rusqlite::Result<Option<RunHead>> {
+    match op {
+        Op::PutRun(run) => runs::put_run(conn, run).map(|head| Some(head).filter(|_| run.id.0 == 0)),
+        _ => change(conn, op, now_ms).map(|()| None),
+    }
+}
+
+fn change(conn: &Connection, op: &Op, now_ms: i64) -> rusqlite::Result<()> {
     match op {
         Op::PutChat(chat) => put_chat(conn, chat),
         Op::SetDraft(chat, draft) => {
@@ -35,6 +43,7 @@ pub(super) fn op(conn: &Connection, op: &Op, now_ms: i64) -> rusqlite::Result<()
             conn.prepare_cached("DELETE FROM tails WHERE message = ?1")?.execute([id.0]).map(drop)
         }
         Op::RemoveMessage(message) => remove_message(conn, *message),
+        _ => runs::change(conn, op, now_ms),
     }
 }
 
@@ -146,7 +155,7 @@ fn remove_message(conn: &Connection, message: MessageId) -> rusqlite::Result<()>
 }
 
 /// What every start does: replies that were streaming when the last session ended become `Interrupted` and their notebooks take them up, tails are folded
-/// in, chats hidden for 30 days go.
+/// in, what was hidden for 30 days goes.
 pub(super) fn tidy(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
     let waiting: Vec<i64> =
         conn.prepare("SELECT DISTINCT message FROM tails")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -172,11 +181,9 @@ fn take_up(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 fn purge(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
-    conn.execute(
-        "DELETE FROM chats WHERE deleted_ms <= ?1 AND deleted_ms > ?2",
-        [now_ms.saturating_sub(PURGE_AFTER_MS), now_ms.saturating_sub(CLOCK_IS_WRONG_MS)],
-    )
-    .map(drop)
+    let (until, after) = (now_ms.saturating_sub(PURGE_AFTER_MS), now_ms.saturating_sub(CLOCK_IS_WRONG_MS));
+    conn.execute("DELETE FROM chats WHERE deleted_ms <= ?1 AND deleted_ms > ?2", [until, after])?;
+    runs::purge(conn, after, until)
 }
 
 /// The next free ids: above every id there is, and above every one there was.

@@ -12,7 +12,7 @@ use super::migrate::Step;
 use super::notice::{Notice, NoticeKind, StoreError};
 use super::open;
 use super::types::{Chat, ChatId, ChatMessage, MessageId, Op};
-use super::{apply, migrate, rows};
+use super::{apply, migrate, rows, runs};
 use crate::protocol::Role;
 
 /// Ids above this are not ones this program gave.
@@ -28,10 +28,22 @@ pub(super) fn replace(path: &Path, steps: &[Step], why: &str) -> Result<(Connect
     let mut conn = open::writable(path).map_err(say)?;
     migrate::migrate(&mut conn, steps).map_err(say)?;
     let (chats, messages) = salvage(&aside, &mut conn).map_err(say)?;
+    let (runs, designs) = salvage_runs(&aside, &mut conn).map_err(say)?;
     open::bring_up(&mut conn, steps).map_err(say)?;
-    let carried = match (chats, messages) {
-        (0, 0) => "Nothing in it could be read, so this is a new start".to_owned(),
-        (chats, messages) => format!("{chats} chats with {messages} messages could be read and were carried over"),
+    let mut found = Vec::new();
+    if (chats, messages) != (0, 0) {
+        found.push(format!("{chats} chats with {messages} messages"));
+    }
+    if runs > 0 {
+        found.push(format!("{runs} runs"));
+    }
+    if designs > 0 {
+        found.push(format!("{designs} designs"));
+    }
+    let carried = if found.is_empty() {
+        "Nothing in it could be read, so this is a new start".to_owned()
+    } else {
+        format!("{} could be read and were carried over", found.join(" and "))
     };
     let notice = Notice::new(
         NoticeKind::Damaged,
@@ -102,6 +114,40 @@ fn salvage(from: &Path, to: &mut Connection) -> rusqlite::Result<(usize, usize)>
     }
     tx.commit()?;
     Ok(found)
+}
+
+/// Copies every run and saved design that can be read; how many of each. A run is its record: one whose head is lost comes back without
+/// what the user called it later.
+fn salvage_runs(from: &Path, to: &mut Connection) -> rusqlite::Result<(usize, usize)> {
+    let Ok(old) = open::read_only(from) else { return Ok((0, 0)) };
+    let metas: BTreeMap<_, _> =
+        every_row(&old, "runs", runs::META, runs::meta).into_iter().map(|(id, title, tags, hidden)| (id, (title, tags, hidden))).collect();
+    let (now, mut counts) = (files::now_ms(), (0, 0));
+    let tx = to.transaction()?;
+    for (id, run) in every_row(&old, "run_bodies", "id, body", runs::body) {
+        let Some(mut run) = run.filter(|_| (1..LARGEST_ID).contains(&id.0)) else { continue };
+        run.id = id;
+        let mut gone = false;
+        if let Some((title, tags, hidden)) = metas.get(&id) {
+            (run.title, run.tags, gone) = (title.clone(), tags.clone(), *hidden);
+        }
+        apply::op(&tx, &Op::PutRun(Box::new(run)), now)?;
+        if gone {
+            apply::op(&tx, &Op::DeleteRun(id), now)?;
+        }
+        counts.0 += 1;
+    }
+    for (saved, hidden) in every_row(&old, "designs", runs::DESIGN, runs::saved_design) {
+        let Some(saved) = saved.filter(|saved| (1..LARGEST_ID).contains(&saved.id.0)) else { continue };
+        let id = saved.id;
+        apply::op(&tx, &Op::PutDesign(saved), now)?;
+        if hidden {
+            apply::op(&tx, &Op::DeleteDesign(id), now)?;
+        }
+        counts.1 += 1;
+    }
+    tx.commit()?;
+    Ok(counts)
 }
 
 /// A message whose parent was lost follows the nearest older one of its chat, so that the conversation stays one piece.

@@ -1,5 +1,6 @@
-//! The database of chats: reading it, and changing it so that a change is either on the disk or still waiting in memory.
+//! The database: reading it, and changing it so that a change is either on the disk or still waiting in memory.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -9,10 +10,11 @@ use super::files::{self, DirLock};
 use super::migrate::Step;
 use super::notice::{self, Notice, NoticeKind, StoreError, StoreErrorKind};
 use super::pending::Pending;
+use super::run_types::RunHead;
 use super::types::{Chat, ChatId, ChatMessage, MessageId, MessageState, Op};
 use super::{apply, rows};
 
-/// Every chat with its messages, durable.
+/// Every chat with its messages, every run, every saved design; durable.
 ///
 /// What cannot be written (full disk, read-only folder, a second window) waits in memory and shows in every answer, so a session goes on
 /// whatever the disk does; [`Store::apply`] never says `Ok` for a change that is not on the disk.
@@ -28,6 +30,10 @@ pub struct Store {
     /// A file is replaced at most once in a session: damage that comes back is the disk's
     pub(super) healed: bool,
     pub(super) lock: Option<DirLock>,
+    /// Beside whoever holds the folder: changes rows and nothing else, see [`Store::join`]
+    pub(super) joined: bool,
+    /// The new runs that were written since this was looked at, in the order they were asked for; `None` for one that was refused
+    pub(super) kept: VecDeque<Option<RunHead>>,
 }
 
 impl Store {
@@ -156,9 +162,13 @@ impl Store {
     }
 
     fn write(&mut self, batches: &[&[Op]]) -> Result<Vec<Option<StoreError>>, StoreError> {
-        let mut written = write(&mut self.conn, batches);
+        let mut kept = Vec::new();
+        let mut written = write(&mut self.conn, batches, &mut kept);
         if written.as_ref().is_err_and(is_damage) && self.heal() {
-            written = write(&mut self.conn, batches);
+            written = write(&mut self.conn, batches, &mut kept);
+        }
+        if written.is_ok() {
+            self.kept.extend(kept);
         }
         let say = |error: &rusqlite::Error| StoreError::sqlite("Chats cannot be saved", error, &self.path);
         written.map(|results| results.iter().map(|r| r.as_ref().map(say)).collect()).map_err(|error| say(&error))
@@ -180,7 +190,7 @@ impl Store {
 
     /// Sets the damaged file aside and goes on with a new one and what can be carried over.
     fn heal(&mut self) -> bool {
-        if self.healed || self.blocked.is_some() {
+        if self.healed || self.joined || self.blocked.is_some() {
             return false;
         }
         self.healed = true;
@@ -218,6 +228,9 @@ impl Drop for Store {
         {
             log::error!("lost at the end of the session: {error}");
         }
+        if self.joined {
+            return;
+        }
         let closed = self.conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('clean', '1')", []);
         if let Err(error) = closed.and_then(|_| self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))) {
             log::warn!("the database was not closed cleanly: {error}");
@@ -232,19 +245,23 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// One transaction for all batches. A batch with a refused change is rolled back alone; any other failure rolls back everything.
-fn write(conn: &mut Connection, batches: &[&[Op]]) -> rusqlite::Result<Vec<Option<rusqlite::Error>>> {
+fn write(conn: &mut Connection, batches: &[&[Op]], kept: &mut Vec<Option<RunHead>>) -> rusqlite::Result<Vec<Option<rusqlite::Error>>> {
     let now = files::now_ms();
+    kept.clear();
     let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(batches.len());
     for batch in batches {
         let point = tx.savepoint()?;
-        match batch.iter().try_for_each(|op| apply::op(&point, op, now)) {
-            Ok(()) => {
+        let news = |op: &&Op| matches!(op, Op::PutRun(run) if run.id.0 == 0);
+        match batch.iter().map(|op| apply::op(&point, op, now)).collect::<rusqlite::Result<Vec<_>>>() {
+            Ok(heads) => {
                 point.commit()?;
+                kept.extend(heads.into_iter().flatten().map(Some));
                 results.push(None);
             }
             Err(error) if notice::classify(&error) == StoreErrorKind::Refused => {
                 point.finish()?;
+                kept.extend(batch.iter().filter(news).map(|_| None));
                 results.push(Some(error));
             }
             Err(error) => return Err(error),

@@ -13,7 +13,7 @@ use super::files;
 pub(super) type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Every step there ever was, oldest first.
-pub(super) const STEPS: &[Step] = &[chats_and_messages];
+pub(super) const STEPS: &[Step] = &[chats_and_messages, runs_and_designs];
 
 /// Says in the file's header that this is an Inferscope database ("ISCP").
 pub(super) const APPLICATION_ID: i32 = 0x4953_4350;
@@ -61,6 +61,44 @@ fn chats_and_messages(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              text TEXT NOT NULL,
              PRIMARY KEY (message, n)
          ) STRICT, WITHOUT ROWID;",
+    )
+}
+
+/// `runs` is what lists are made of and stays small; the whole record, with every sample, is in `run_bodies`, so that reading ten thousand
+/// heads does not go through their pages. What the user changes (title, tags, hidden) counts in `runs`, whatever the record says.
+/// Words are kept as they were when the run was: a later version may word things differently, and the record has it all.
+fn runs_and_designs(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "CREATE TABLE runs (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
+             started_ms INTEGER NOT NULL,
+             seconds REAL NOT NULL,
+             deleted_ms INTEGER,
+             repeats INTEGER,
+             trust TEXT NOT NULL,
+             design_hash TEXT NOT NULL,
+             title TEXT NOT NULL,
+             tags TEXT NOT NULL,
+             grp TEXT NOT NULL,
+             model TEXT NOT NULL,
+             quant TEXT NOT NULL,
+             design TEXT NOT NULL,
+             workload TEXT NOT NULL,
+             figures TEXT NOT NULL,
+             failure TEXT,
+             imported TEXT NOT NULL
+         ) STRICT;
+         CREATE TABLE run_bodies (
+             id INTEGER PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+             body TEXT NOT NULL
+         ) STRICT;
+         CREATE TABLE designs (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
+             created_ms INTEGER NOT NULL,
+             deleted_ms INTEGER,
+             name TEXT NOT NULL,
+             body TEXT NOT NULL
+         ) STRICT;",
     )
 }
 

@@ -1,4 +1,4 @@
-//! Durable user data: chats in SQLite, settings in TOML, both written so that a crash, a full disk or a damaged file loses nothing that
+//! Durable user data: chats, runs and saved designs in SQLite, settings in TOML, both written so that a crash, a full disk or a damaged file loses nothing that
 //! was acknowledged.
 //!
 //! - [`Store`] is the database. It belongs to one thread; [`Writer`] is that thread, and [`Recorder`] feeds it a reply as it streams.
@@ -13,14 +13,18 @@ mod dirs;
 mod export;
 mod files;
 mod inbox;
+mod join;
 mod migrate;
 mod notice;
 mod open;
 mod pending;
 mod rows;
+mod run_types;
+mod runs;
 mod search;
 mod settings;
 mod settings_file;
+pub mod sweeps;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -32,6 +36,7 @@ pub use export::{branch, to_json, to_markdown};
 pub use files::write_atomic;
 pub use inbox::Recorder;
 pub use notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
+pub use run_types::{DesignId, RunHead, SavedDesign};
 pub use search::Search;
 pub use settings::{Autoload, Bandwidth, Settings, Theme, WindowPlace};
 pub use settings_file::SettingsFile;

@@ -1,5 +1,6 @@
 //! Opening the database whatever state it is in.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,11 +10,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::damage;
 use super::db::Store;
-use super::files::{self, DirLock};
+use super::files;
+use super::join;
 use super::migrate::{self, STEPS, Step};
 use super::notice::{self, Notice, NoticeKind, StoreError, StoreErrorKind};
 use super::pending::Pending;
-use super::{apply, rows};
+use super::{apply, rows, runs};
 
 /// Name of the database in the data folder.
 pub(super) const FILE: &str = "chats.db";
@@ -44,7 +46,7 @@ impl Store {
         if let Err(error) = files::create_private_dir(dir) {
             return Self::for_reading(path, steps, StoreError::io("The data folder cannot be made", &error, dir));
         }
-        let lock = match DirLock::take(dir) {
+        let lock = match join::take_patiently(dir) {
             Ok(lock) => lock,
             Err(error) => return Self::for_reading(path, steps, error),
         };
@@ -64,6 +66,8 @@ impl Store {
                     steps,
                     healed: false,
                     lock: Some(lock),
+                    joined: false,
+                    kept: VecDeque::new(),
                 };
                 (store, notices)
             }
@@ -90,8 +94,10 @@ impl Store {
             }
         };
         let conn = conn.unwrap_or_else(|| in_memory(steps));
-        let (pending, lock) = (Pending::default(), None);
-        (Self { conn, path, blocked: Some(why), pending, notices: Vec::new(), steps, healed: true, lock }, notices)
+        let (pending, kept) = (Pending::default(), VecDeque::new());
+        let store =
+            Self { conn, path, blocked: Some(why), pending, notices: Vec::new(), steps, healed: true, lock: None, joined: false, kept };
+        (store, notices)
     }
 }
 
@@ -158,6 +164,7 @@ pub(super) fn bring_up(conn: &mut Connection, steps: &[Step]) -> rusqlite::Resul
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     tx.prepare(&format!("SELECT {} FROM chats", rows::CHAT))?;
     tx.prepare(&format!("SELECT {} FROM messages", rows::MESSAGE))?;
+    runs::try_out(&tx)?;
     apply::tidy(&tx, files::now_ms())?;
     tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('clean', '0')", [])?;
     tx.commit()

@@ -1,6 +1,8 @@
 //! Changes that could not be written yet: kept in order, kept small, and laid over whatever is read.
 
+use super::run_types::{DesignId, RunHead, SavedDesign};
 use super::types::{Chat, ChatId, ChatMessage, MessageId, Op};
+use crate::protocol::RunId;
 
 /// How far back a new change looks for one it can be merged with; keeps adding one cheap.
 const LOOK_BACK: usize = 64;
@@ -73,7 +75,49 @@ impl Pending {
                         *hidden = matches!(op, Op::DeleteChat(_));
                     }
                 }
-                Op::PutMessage(_) | Op::AppendText(..) | Op::FinishMessage { .. } | Op::RemoveMessage(_) => {}
+                _ => {}
+            }
+        }
+    }
+
+    /// The runs as they would be if everything were written, but for new ones: they have no id before they are on the disk. `true` = hidden.
+    pub fn over_runs(&self, runs: &mut [(RunHead, bool)]) {
+        for op in &self.ops {
+            let (Op::DeleteRun(id) | Op::RestoreRun(id) | Op::SetRunMeta { id, .. }) = op else { continue };
+            let Some((head, hidden)) = runs.iter_mut().find(|(head, _)| head.id == *id) else { continue };
+            match op {
+                Op::SetRunMeta { title, tags, .. } => {
+                    head.title.clone_from(title);
+                    head.tags.clone_from(tags);
+                }
+                other => *hidden = matches!(other, Op::DeleteRun(_)),
+            }
+        }
+    }
+
+    /// A title and tags that wait for the disk.
+    pub fn run_meta(&self, run: RunId) -> Option<(&str, &[String])> {
+        self.ops.iter().rev().find_map(|op| match op {
+            Op::SetRunMeta { id, title, tags } if *id == run => Some((title.as_str(), tags.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// The saved designs as they would be if everything were written; a new one has the id 0. `true` = hidden.
+    pub fn over_designs(&self, designs: &mut Vec<(SavedDesign, bool)>) {
+        for op in &self.ops {
+            let at = |designs: &[(SavedDesign, bool)], id: DesignId| designs.iter().position(|(saved, _)| saved.id == id && id.0 != 0);
+            match op {
+                Op::PutDesign(new) => match at(designs, new.id).and_then(|i| designs.get_mut(i)) {
+                    Some((saved, _)) => *saved = new.clone(),
+                    None => designs.push((new.clone(), false)),
+                },
+                Op::DeleteDesign(id) | Op::RestoreDesign(id) => {
+                    if let Some((_, hidden)) = at(designs, *id).and_then(|i| designs.get_mut(i)) {
+                        *hidden = matches!(op, Op::DeleteDesign(_));
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -139,6 +183,8 @@ fn commute(a: &Op, b: &Op) -> bool {
     match (subject(a), subject(b)) {
         (Subject::Chat(a), Subject::Chat(b)) => a != b,
         (Subject::Message(a), Subject::Message(b)) => a != b,
+        (Subject::Run(a), Subject::Run(b)) => a != b,
+        (Subject::Design(a), Subject::Design(b)) => a != b,
         _ => true,
     }
 }
@@ -147,6 +193,8 @@ fn commute(a: &Op, b: &Op) -> bool {
 enum Subject {
     Chat(ChatId),
     Message(MessageId),
+    Run(RunId),
+    Design(DesignId),
 }
 
 fn subject(op: &Op) -> Subject {
@@ -155,6 +203,10 @@ fn subject(op: &Op) -> Subject {
         Op::SetDraft(chat, _) | Op::DeleteChat(chat) | Op::RestoreChat(chat) => Subject::Chat(*chat),
         Op::PutMessage(message) => Subject::Message(message.id),
         Op::AppendText(message, _) | Op::RemoveMessage(message) | Op::FinishMessage { id: message, .. } => Subject::Message(*message),
+        Op::PutRun(run) => Subject::Run(run.id),
+        Op::DeleteRun(id) | Op::RestoreRun(id) | Op::SetRunMeta { id, .. } => Subject::Run(*id),
+        Op::PutDesign(saved) => Subject::Design(saved.id),
+        Op::DeleteDesign(id) | Op::RestoreDesign(id) => Subject::Design(*id),
     }
 }
 

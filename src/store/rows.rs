@@ -14,7 +14,7 @@ pub(super) const CHAT: &str =
 /// Columns for [`message`], in its order.
 pub(super) const MESSAGE: &str = "id, chat, parent, role, text, state, stats, provenance, created_ms";
 
-fn text(row: &Row<'_>, column: usize) -> String {
+pub(super) fn text(row: &Row<'_>, column: usize) -> String {
     match row.get_ref(column) {
         Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
         Ok(ValueRef::Integer(n)) => n.to_string(),
@@ -23,11 +23,11 @@ fn text(row: &Row<'_>, column: usize) -> String {
     }
 }
 
-fn number(row: &Row<'_>, column: usize) -> Option<i64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> Option<i64> {
     row.get_ref(column).ok()?.as_i64().ok()
 }
 
-fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Option<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Option<T> {
     serde_json::from_slice(row.get_ref(column).ok()?.as_bytes().ok()?).ok()
 }
 

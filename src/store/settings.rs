@@ -65,6 +65,9 @@ pub struct Bandwidth {
     pub threads: u32,
     /// The processor it was measured on
     pub cpu: String,
+    /// Multiplications and additions of matrix products, 10^9 per second, where they were measured
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_gflops: Option<f64>,
 }
 
 /// Whether the last model is loaded by itself at a start.
@@ -180,6 +183,11 @@ impl Settings {
     /// Bytes that models not in use may keep: as chosen, or half of the memory that could be had (`available`, bytes), at most 32 GiB.
     pub fn keep_warm(&self, available: u64) -> u64 {
         self.keep_warm_bytes.unwrap_or((available / 2).min(KEEP_WARM_CAP))
+    }
+
+    /// Where models that are made or fetched go.
+    pub fn models_dir(&self, dirs: &super::Dirs) -> PathBuf {
+        self.models_dir.clone().unwrap_or_else(|| dirs.models())
     }
 
     /// The design used last with a model, or its default one.

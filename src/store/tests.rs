@@ -40,7 +40,7 @@ pub(super) fn message(id: i64, chat: i64, parent: Option<i64>, text: &str) -> Ch
     }
 }
 
-fn step_two(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+fn next_step(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch("ALTER TABLE chats ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
 }
 
@@ -48,9 +48,9 @@ fn step_that_fails(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch("ALTER TABLE chats ADD COLUMN half INTEGER; ALTER TABLE nowhere ADD COLUMN x INTEGER")
 }
 
-const FIRST: &[Step] = STEPS;
-static TWO: [Step; 2] = [STEPS[0], step_two];
-static BROKEN: [Step; 3] = [STEPS[0], step_two, step_that_fails];
+const NOW: &[Step] = STEPS;
+static NEXT: [Step; 3] = [STEPS[0], STEPS[1], next_step];
+static BROKEN: [Step; 4] = [STEPS[0], STEPS[1], next_step, step_that_fails];
 
 fn files(dir: &Path, part: &str) -> Vec<std::path::PathBuf> {
     let mut found: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.to_string_lossy().contains(part)).collect();
@@ -61,30 +61,30 @@ fn files(dir: &Path, part: &str) -> Vec<std::path::PathBuf> {
 #[test]
 fn older_data_is_migrated_after_a_copy() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, notices) = Store::open_with(dir.path(), FIRST);
+    let (mut store, notices) = Store::open_with(dir.path(), NOW);
     assert_eq!(notices, []);
     store.apply(&[Op::PutChat(chat(1)), Op::PutMessage(message(1, 1, None, "old words"))]).unwrap();
     drop(store);
-    let (mut store, notices) = Store::open_with(dir.path(), &TWO);
+    let (mut store, notices) = Store::open_with(dir.path(), &NEXT);
     assert_eq!(notices.len(), 1);
     assert_eq!(notices[0].kind, NoticeKind::Migrated);
-    assert_eq!(migrate::version(&store.conn).unwrap(), 2);
+    assert_eq!(migrate::version(&store.conn).unwrap(), 3);
     assert_eq!(store.messages(ChatId(1))[0].text, "old words");
     let copy = rusqlite::Connection::open(notices[0].path.as_ref().unwrap()).unwrap();
-    assert_eq!(migrate::version(&copy).unwrap(), 1);
+    assert_eq!(migrate::version(&copy).unwrap(), 2);
     assert_eq!(copy.query_row("SELECT text FROM messages", [], |r| r.get::<_, String>(0)).unwrap(), "old words");
     drop(store);
-    assert_eq!(Store::open_with(dir.path(), &TWO).1, []);
+    assert_eq!(Store::open_with(dir.path(), &NEXT).1, []);
 }
 
 #[test]
 fn newer_data_is_shown_and_never_written() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open_with(dir.path(), &TWO);
+    let (mut store, _) = Store::open_with(dir.path(), &NEXT);
     store.apply(&[Op::PutChat(chat(1)), Op::PutMessage(message(1, 1, None, "from the future"))]).unwrap();
     drop(store);
     let before = fs::read(dir.path().join("chats.db")).unwrap();
-    let (mut store, notices) = Store::open_with(dir.path(), FIRST);
+    let (mut store, notices) = Store::open_with(dir.path(), NOW);
     assert_eq!(notices.iter().map(|n| n.kind).collect::<Vec<_>>(), [NoticeKind::Newer]);
     assert_eq!(store.messages(ChatId(1))[0].text, "from the future");
     let error = store.apply(&[Op::PutMessage(message(2, 1, Some(1), "mine"))]).unwrap_err();
@@ -98,12 +98,12 @@ fn newer_data_is_shown_and_never_written() {
 #[test]
 fn a_failing_step_leaves_the_version_before_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open_with(dir.path(), FIRST);
+    let (mut store, _) = Store::open_with(dir.path(), NOW);
     store.apply(&[Op::PutChat(chat(1))]).unwrap();
     drop(store);
     let mut conn = rusqlite::Connection::open(dir.path().join("chats.db")).unwrap();
     migrate::migrate(&mut conn, &BROKEN).unwrap_err();
-    assert_eq!(migrate::version(&conn).unwrap(), 2);
+    assert_eq!(migrate::version(&conn).unwrap(), 3);
     conn.prepare("SELECT half FROM chats").unwrap_err();
 }
 

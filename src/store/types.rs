@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Design, EngineError, GenerateStats, Role};
+use super::run_types::{DesignId, SavedDesign};
+use crate::protocol::{Design, EngineError, GenerateStats, Role, Run, RunId};
 
 /// Names a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,4 +186,25 @@ pub enum Op {
     },
     /// Removes a message and all that follow it
     RemoveMessage(MessageId),
+    /// Keeps a run, or replaces it; one without an id (0) gets the next, see [`super::Reply::RunKept`]
+    PutRun(Box<Run>),
+    /// Hides a run (undo: `RestoreRun`); purged as a chat is
+    DeleteRun(RunId),
+    /// Brings a hidden run back
+    RestoreRun(RunId),
+    /// Names a run and files it
+    SetRunMeta {
+        /// Which
+        id: RunId,
+        /// What the user calls it; empty = by its design and workload
+        title: String,
+        /// What the user files it under
+        tags: Vec<String>,
+    },
+    /// Saves a design under a name, or replaces it; one without an id (0) gets the next
+    PutDesign(SavedDesign),
+    /// Hides a saved design (undo: `RestoreDesign`); purged as a chat is
+    DeleteDesign(DesignId),
+    /// Brings a hidden design back
+    RestoreDesign(DesignId),
 }

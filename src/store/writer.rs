@@ -1,6 +1,6 @@
 //! The thread that owns the database. Everything that touches the disk happens here, in the order it was asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,11 +10,14 @@ use crossbeam_channel::{Receiver, bounded};
 use super::db::Store;
 use super::inbox::{self, Ending, Inbox, Item, Recorder};
 use super::notice::{Notice, NoticeKind, StoreError, StoreErrorKind};
+use super::run_types::{RunHead, SavedDesign};
 use super::search::Search;
 use super::settings::Settings;
 use super::settings_file::SettingsFile;
 use super::types::{ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op};
-use crate::protocol::JobId;
+use crate::protocol::{JobId, Run, RunId};
+
+mod runs;
 
 /// Text that streams in is written when its first character is this old. With the time of one write, less than 200 ms are ever unsaved.
 const TEXT_AGE: Duration = Duration::from_millis(140);
@@ -55,6 +58,19 @@ pub enum Request {
         /// its message, put there beforehand
         message: MessageId,
     },
+    /// Keep a run that is new; answered by `RunKept` or `Unsaved` with the same number
+    KeepRun {
+        /// chosen by the caller
+        seq: u64,
+        /// the run, without an id
+        run: Box<Run>,
+    },
+    /// List the runs; answered by `Runs`, now and whenever another process changes them
+    Runs,
+    /// Read runs with everything; answered by `RunsRead`
+    ReadRuns(Vec<RunId>),
+    /// List the saved designs; answered by `Designs`, now and after every change to one
+    Designs,
     /// Write the settings, soon
     SaveSettings(Box<Settings>),
 }
@@ -85,6 +101,19 @@ pub enum Reply {
         /// the chats
         chats: Vec<ChatId>,
     },
+    /// A new run is on the disk
+    RunKept {
+        /// which
+        seq: u64,
+        /// as a list shows it, with the id it got
+        head: Box<RunHead>,
+    },
+    /// The heads of all runs, the newest first
+    Runs(Vec<RunHead>),
+    /// Runs with everything, in the order asked for; one that is gone is left out
+    RunsRead(Vec<Run>),
+    /// The saved designs, by name
+    Designs(Vec<SavedDesign>),
     /// Something happened to a file
     Notice(Notice),
 }
@@ -127,6 +156,8 @@ impl Writer {
             text_since: None,
             group: Vec::new(),
             waiting: Vec::new(),
+            keeping: VecDeque::new(),
+            watch: runs::Watch::default(),
             failing: false,
             retry_at: None,
             pause: RETRY.0,
@@ -175,6 +206,18 @@ impl Drop for Writer {
 struct Batch {
     seqs: Vec<u64>,
     ops: Vec<Op>,
+    /// The number of a run that is to be kept: answered with its head when it is, so it is not among `seqs`
+    keeping: Option<u64>,
+}
+
+impl Batch {
+    fn new(seqs: Vec<u64>, ops: Vec<Op>) -> Self {
+        Self { seqs, ops, keeping: None }
+    }
+
+    fn all_seqs(&self) -> impl Iterator<Item = u64> + '_ {
+        self.seqs.iter().copied().chain(self.keeping)
+    }
 }
 
 struct Worker<F> {
@@ -192,6 +235,9 @@ struct Worker<F> {
     group: Vec<Batch>,
     /// Reported as unsaved, to be reported when saved
     waiting: Vec<u64>,
+    /// Runs that are not on the disk yet, in order
+    keeping: VecDeque<u64>,
+    watch: runs::Watch,
     failing: bool,
     retry_at: Option<Instant>,
     pause: Duration,
@@ -215,12 +261,13 @@ impl<F: Fn(Reply)> Worker<F> {
             }
             if self.retry_at.is_some_and(|at| now >= at) {
                 let result = self.store.retry();
-                self.settle(result.map(|()| Vec::new()), Vec::new());
+                self.settle(result.map(|()| Vec::new()), &[]);
             }
             if self.settings.as_ref().is_some_and(|(_, at)| closing || now >= *at) {
                 self.save_settings(closing);
             }
             self.search_on();
+            self.look_outside();
             for notice in self.store.take_notices() {
                 (self.on_reply)(Reply::Notice(notice));
             }
@@ -236,7 +283,8 @@ impl<F: Fn(Reply)> Worker<F> {
         if self.search.is_some() {
             return Some(Duration::ZERO);
         }
-        let due = [self.text_since.map(|since| since + TEXT_AGE), self.retry_at, self.settings.as_ref().map(|(_, at)| *at)];
+        let due =
+            [self.text_since.map(|since| since + TEXT_AGE), self.retry_at, self.settings.as_ref().map(|(_, at)| *at), self.watch.due()];
         due.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()))
     }
 
@@ -245,7 +293,11 @@ impl<F: Fn(Reply)> Worker<F> {
             Item::Apply { seqs, mut ops } => {
                 self.stage_text();
                 self.reconcile(&mut ops);
-                self.group.push(Batch { seqs, ops });
+                let designs = ops.iter().any(|op| matches!(op, Op::PutDesign(_) | Op::DeleteDesign(_) | Op::RestoreDesign(_)));
+                self.group.push(Batch::new(seqs, ops));
+                if designs {
+                    self.list_designs();
+                }
             }
             Item::Text { job, text, since } => {
                 let Some(message) = self.jobs.get(&job).copied() else { return };
@@ -272,6 +324,10 @@ impl<F: Fn(Reply)> Worker<F> {
             Item::Request(Request::BeginReply { job, message }) => {
                 self.jobs.insert(job, message);
             }
+            Item::Request(Request::KeepRun { seq, run }) => self.stage_run(seq, run),
+            Item::Request(Request::Runs) => self.list_runs(),
+            Item::Request(Request::ReadRuns(ids)) => self.read_runs(&ids),
+            Item::Request(Request::Designs) => self.list_designs(),
             Item::Request(Request::SaveSettings(settings)) => {
                 let due = self.settings.take().map_or_else(|| Instant::now() + SETTINGS_AGE, |(_, at)| at);
                 self.settings = Some((settings, due));
@@ -315,7 +371,7 @@ impl<F: Fn(Reply)> Worker<F> {
         // The window says the same once it has looked; it may be hidden, and be ended, before it does
         let taken_up = chat.map(|chat| Op::SetDraft(chat.id, chat.draft + message.last_part()));
         let ops = [Op::PutMessage(message)].into_iter().chain(taken_up).collect();
-        self.group.push(Batch { seqs: Vec::new(), ops });
+        self.group.push(Batch::new(Vec::new(), ops));
     }
 
     /// Puts the text that waits in line with the other changes.
@@ -323,7 +379,7 @@ impl<F: Fn(Reply)> Worker<F> {
         self.text_since = None;
         if !self.text.is_empty() {
             let ops = self.text.drain(..).map(|(message, text)| Op::AppendText(message, text)).collect();
-            self.group.push(Batch { seqs: Vec::new(), ops });
+            self.group.push(Batch::new(Vec::new(), ops));
         }
     }
 
@@ -336,11 +392,12 @@ impl<F: Fn(Reply)> Worker<F> {
         let group = std::mem::take(&mut self.group);
         let batches: Vec<&[Op]> = group.iter().map(|batch| batch.ops.as_slice()).collect();
         let result = self.store.commit(&batches);
-        self.settle(result, group.into_iter().map(|batch| batch.seqs).collect());
+        self.settle(result, &group);
     }
 
     /// Tells what became of a write.
-    fn settle(&mut self, result: Result<Vec<Option<StoreError>>, StoreError>, seqs: Vec<Vec<u64>>) {
+    fn settle(&mut self, result: Result<Vec<Option<StoreError>>, StoreError>, group: &[Batch]) {
+        self.tell_kept();
         let say = &self.on_reply;
         match result {
             Ok(refusals) => {
@@ -348,13 +405,10 @@ impl<F: Fn(Reply)> Worker<F> {
                     say(Reply::Saved { seq });
                 }
                 let mut refusals = refusals.into_iter();
-                for seqs in seqs {
-                    let refusal = refusals.next().flatten();
-                    for seq in seqs {
-                        say(match &refusal {
-                            None => Reply::Saved { seq },
-                            Some(error) => Reply::Unsaved { seq, error: error.clone() },
-                        });
+                for batch in group {
+                    match refusals.next().flatten() {
+                        None => batch.seqs.iter().for_each(|seq| say(Reply::Saved { seq: *seq })),
+                        Some(error) => batch.all_seqs().for_each(|seq| say(Reply::Unsaved { seq, error: error.clone() })),
                     }
                 }
                 if std::mem::take(&mut self.failing) {
@@ -363,9 +417,9 @@ impl<F: Fn(Reply)> Worker<F> {
                 (self.retry_at, self.pause) = (None, RETRY.0);
             }
             Err(error) => {
-                for seq in seqs.into_iter().flatten() {
-                    say(Reply::Unsaved { seq, error: error.clone() });
-                    self.waiting.push(seq);
+                for batch in group {
+                    batch.all_seqs().for_each(|seq| say(Reply::Unsaved { seq, error: error.clone() }));
+                    self.waiting.extend(&batch.seqs);
                 }
                 if !std::mem::replace(&mut self.failing, true) {
                     say(Reply::Health(Some(error)));

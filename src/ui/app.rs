@@ -88,6 +88,9 @@ impl App {
                 (Effect::Copy(text), Some(ctx)) => ctx.copy_text(text),
                 (Effect::Quit, Some(ctx)) => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
                 (effect, _) => {
+                    if let (Some(driver), Effect::Send(command)) = (&mut self.driver, &effect) {
+                        driver.on_command(command);
+                    }
                     if let Some(runtime) = &mut self.runtime {
                         runtime.run(effect);
                     }
@@ -116,6 +119,7 @@ impl App {
                     }
                     update::on_maker_event(&mut self.state, event, now)
                 }
+                Inbound::Measurer(event) => update::on_measurer_event(&mut self.state, &event, now),
                 Inbound::Quality(event) => update::on_quality_event(&mut self.state, event, now),
                 Inbound::Answer(answer) => update::on_answer(&mut self.state, answer, now),
                 Inbound::Action(action) => update::on_action(&mut self.state, action, now),

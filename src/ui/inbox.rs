@@ -20,6 +20,8 @@ pub enum Inbound {
     Event(Event),
     /// The engine that makes rungs spoke
     Maker(Event),
+    /// The engine that measures spoke
+    Measurer(Event),
     /// The engine that measures quality spoke
     Quality(Event),
     /// The store or the background worker answered

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
 use super::pacing::Pacing;
+use super::sweeps::{self, SweepChore};
 use crate::app::{Action, Answer, Effect, Inspection, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
 use crate::library::{self, MachineMemory, ScanCache};
@@ -19,17 +20,8 @@ enum Chore {
     Scan(Vec<PathBuf>),
     Inspect(Box<Design>, u64),
     Write(PathBuf, String),
+    Sweep(SweepChore),
     ReadText(PathBuf),
-}
-
-/// Whose events a pump takes off its engine's channel.
-enum Source {
-    /// The window's own engine; text is recorded
-    Window(Recorder),
-    /// The engine that makes rungs
-    Maker,
-    /// The engine that measures quality
-    Quality,
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -47,12 +39,16 @@ impl Wake {
 
     /// As soon as possible.
     fn now(&self) {
-        super::app::repaint_once(&self.ctx);
+        if !self.pacing.is_held() {
+            super::app::repaint_once(&self.ctx);
+        }
     }
 
     /// With the next frame that is due while something streams.
     fn soon(&self) {
-        self.ctx.request_repaint_after(self.pacing.interval());
+        if !self.pacing.is_held() {
+            self.ctx.request_repaint_after(self.pacing.interval());
+        }
     }
 }
 
@@ -60,6 +56,7 @@ impl Wake {
 pub struct Runtime {
     engine: Engine,
     maker: Option<(JobId, Engine)>,
+    measurer: Option<Engine>,
     quality: Option<Engine>,
     /// Where engines are started
     place: Place,
@@ -89,10 +86,10 @@ impl Runtime {
         };
         let recorder = writer.recorder();
         let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
-        spawn_pump(engine.events().clone(), Source::Window(recorder), Arc::clone(&inbox), wake.clone())?;
+        spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
-        Ok(Self { engine, maker: None, quality: None, place, writer, inbox, wake, chores, models_dir })
+        Ok(Self { engine, maker: None, measurer: None, quality: None, place, writer, inbox, wake, chores, models_dir })
     }
 
     /// What has happened.
@@ -120,6 +117,22 @@ impl Runtime {
                     self.report(engine.send(Command::Cancel { job }));
                 }
             }
+            Effect::Measure(command) => self.measure(*command),
+            Effect::StopMeasuring(job) => {
+                if let Some(engine) = &self.measurer {
+                    self.report(engine.send(Command::Cancel { job }));
+                }
+            }
+            Effect::EndMeasuring => {
+                if let Some(engine) = self.measurer.take() {
+                    sweeps::end(engine);
+                }
+            }
+            Effect::PrepareSweep(plan) => self.chore(Chore::Sweep(SweepChore::Prepare(plan))),
+            Effect::KeepSweep(sweep) => self.chore(Chore::Sweep(SweepChore::Keep(sweep))),
+            Effect::DropSweep(name) => self.chore(Chore::Sweep(SweepChore::Drop(name))),
+            Effect::ReadSweep(name) => self.chore(Chore::Sweep(SweepChore::Read(name))),
+            Effect::FindSweeps => self.chore(Chore::Sweep(SweepChore::Find)),
             Effect::Quality(command) => self.measure_quality(*command),
             Effect::EndQuality => {
                 if let Some(engine) = self.quality.take() {
@@ -133,6 +146,10 @@ impl Runtime {
             }),
             Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
+            Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
+            Effect::ReadRuns => self.writer.send(Request::Runs),
+            Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
+            Effect::ReadDesigns => self.writer.send(Request::Designs),
             Effect::BeginReply(job, message) => self.writer.send(Request::BeginReply { job, message }),
             Effect::ReadChat(id) => self.writer.send(Request::Open(id)),
             Effect::Search(text) => self.writer.send(Request::Search { text }),
@@ -191,13 +208,31 @@ impl Runtime {
             std::fs::create_dir_all(&self.models_dir).ok();
         }
         let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
-            spawn_pump(engine.events().clone(), Source::Maker, Arc::clone(&self.inbox), self.wake.clone())?;
+            spawn_pump(engine.events().clone(), Speaker::Maker, Arc::clone(&self.inbox), self.wake.clone())?;
             engine.send(Command::Quantize { job, request })?;
             Ok(engine)
         });
         match started {
             Ok(engine) => self.maker = Some((job, engine)),
             Err(error) => self.inbox.push(Inbound::Maker(Event::Failed { job, error })),
+        }
+    }
+
+    /// Designs are measured in an engine of their own, which lives as long as the sweep: what it has loaded stays warm.
+    fn measure(&mut self, command: Command) {
+        let job = command.job();
+        if self.measurer.is_none() {
+            let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
+                spawn_pump(engine.events().clone(), Speaker::Measurer, Arc::clone(&self.inbox), self.wake.clone())?;
+                Ok(engine)
+            });
+            match started {
+                Ok(engine) => self.measurer = Some(engine),
+                Err(error) => return self.inbox.push(Inbound::Measurer(sweeps::failed(job, error))),
+            }
+        }
+        if let Some(Err(error)) = self.measurer.as_ref().map(|engine| engine.send(command)) {
+            self.inbox.push(Inbound::Measurer(sweeps::failed(job, error)));
         }
     }
 
@@ -225,7 +260,7 @@ impl Runtime {
     fn quality_engine(&mut self) -> Result<&Engine, EngineError> {
         if self.quality.is_none() {
             let engine = Engine::spawn(self.place.clone(), Arc::new(|| {}))?;
-            spawn_pump(engine.events().clone(), Source::Quality, Arc::clone(&self.inbox), self.wake.clone())?;
+            spawn_pump(engine.events().clone(), Speaker::Quality, Arc::clone(&self.inbox), self.wake.clone())?;
             self.quality = Some(engine);
         }
         self.quality.as_ref().ok_or_else(|| EngineError::new(ErrorKind::Engine, "There is no engine"))
@@ -261,6 +296,10 @@ fn answer_of(reply: Reply) -> Option<Answer> {
         Reply::Unsaved { seq, error } => Answer::Unsaved(seq, EngineError::new(ErrorKind::Disk, error.to_string())),
         Reply::Messages(chat, messages) => Answer::Messages(chat, messages),
         Reply::Found { text, chats } => Answer::Found(text, chats),
+        Reply::RunKept { seq, head } => Answer::RunKept(seq, head),
+        Reply::Runs(runs) => Answer::Runs(runs),
+        Reply::RunsRead(runs) => Answer::RunsRead(runs),
+        Reply::Designs(designs) => Answer::Designs(designs),
         Reply::Notice(notice) => Answer::Notice(Severity::Warn, notice.to_string()),
         Reply::Health(error) => Answer::Health(error.map(|error| EngineError::new(ErrorKind::Disk, error.to_string()))),
     })
@@ -272,28 +311,37 @@ fn end_aside(engine: Engine) {
 }
 
 /// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
-fn spawn_pump(events: Receiver<Event>, source: Source, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
-    let name = match source {
-        Source::Window(_) => "engine-events",
-        Source::Maker => "maker-events",
-        Source::Quality => "quality-events",
+fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
+    let name = match speaker {
+        Speaker::Chat(_) => "engine-events",
+        Speaker::Maker => "maker-events",
+        Speaker::Measurer => "measurer-events",
+        Speaker::Quality => "quality-events",
     };
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
         for event in events {
-            if let Source::Window(recorder) = &source {
+            if let Speaker::Chat(recorder) = &speaker {
                 recorder.event(&event);
             } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
                 continue;
             }
             let urgency = match &event {
+                _ if matches!(speaker, Speaker::Measurer) => {
+                    if sweeps::is_worth_a_frame(&event) {
+                        Urgency::Now
+                    } else {
+                        Urgency::None
+                    }
+                }
                 Event::Tokens { job, .. } => {
                     // the first words of a reply are waited for
                     let is_first = last_text_job.replace(*job) != Some(*job);
                     if is_first { Urgency::Now } else { Urgency::Soon }
                 }
-                Event::Progress { .. } | Event::QualityScores { .. } => Urgency::Soon,
+                // a reply's first words follow soon: a frame now would only keep the cores from reading the prompt
+                Event::Progress { .. } | Event::Started { .. } | Event::QualityScores { .. } => Urgency::Soon,
                 Event::Log { .. } => Urgency::None,
                 Event::Sample { sample } => {
                     let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
@@ -304,10 +352,11 @@ fn spawn_pump(events: Receiver<Event>, source: Source, inbox: Arc<Inbox>, wake: 
                 }
                 _ => Urgency::Now,
             };
-            inbox.push(match source {
-                Source::Window(_) => Inbound::Event(event),
-                Source::Maker => Inbound::Maker(event),
-                Source::Quality => Inbound::Quality(event),
+            inbox.push(match &speaker {
+                Speaker::Chat(_) => Inbound::Event(event),
+                Speaker::Maker => Inbound::Maker(event),
+                Speaker::Measurer => Inbound::Measurer(event),
+                Speaker::Quality => Inbound::Quality(event),
             });
             match urgency {
                 Urgency::Now => wake.now(),
@@ -317,6 +366,18 @@ fn spawn_pump(events: Receiver<Event>, source: Source, inbox: Arc<Inbox>, wake: 
         }
     };
     spawn_named(name, run)
+}
+
+/// Whose events a pump takes.
+enum Speaker {
+    /// The chat's engine; what it says is recorded
+    Chat(Recorder),
+    /// The engine that makes rungs
+    Maker,
+    /// The engine that measures speed
+    Measurer,
+    /// The engine that measures quality
+    Quality,
 }
 
 enum Urgency {
@@ -330,9 +391,12 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
         let mut cache = ScanCache::default();
         for chore in work {
             let answer = match chore {
+                Chore::Sweep(chore) => match sweeps::work(chore) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 Chore::Scan(folders) => {
-                    let mut dirs = library::default_dirs(&models_dir);
-                    dirs.extend(folders);
+                    let dirs = library::search_dirs(&models_dir, &folders);
                     Answer::Scanned(Box::new(library::scan(&dirs, &mut cache)))
                 }
                 Chore::Inspect(design, freed) => {
@@ -362,9 +426,8 @@ fn inspect(design: &Design, freed: u64, models_dir: &Path, cache: &mut ScanCache
     let nearest = if estimate.fits {
         None
     } else {
-        let mut dirs = library::default_dirs(models_dir);
-        dirs.extend(design.model.parent().map(Into::into));
-        let scan = library::scan(&dirs, cache);
+        let beside: Vec<PathBuf> = design.model.parent().map(Into::into).into_iter().collect();
+        let scan = library::scan(&library::search_dirs(models_dir, &beside), cache);
         library::nearest_fit(scan.family_of(&design.model), design, &machine, freed).into_iter().next()
     };
     let weights_read = library::bytes_read_per_token(&header, 0, design);

@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, generate, load, models, quality};
+use super::{Answer, AppState, Effect, Now, chat, generate, history, load, measure, models, quality};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -27,7 +27,20 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
                 state.chats.found = Some(chats);
             }
         }
-        Answer::Scanned(scan) => models::on_scanned(state, *scan, now, effects),
+        Answer::RunKept(seq, head) => {
+            measure::on_kept(state, seq, head.id, effects);
+            history::on_kept(state, *head);
+        }
+        Answer::Runs(runs) => state.history.set(runs),
+        Answer::RunsRead(runs) => state.history.whole = runs,
+        Answer::Designs(designs) => state.history.designs = designs,
+        Answer::Scanned(scan) => {
+            models::on_scanned(state, *scan, now, effects);
+            measure::check_draft(state);
+        }
+        Answer::SweepPrepared(plan) => measure::on_prepared(state, *plan, now, effects),
+        Answer::SweepRead(sweep) => measure::on_read(state, *sweep, now, effects),
+        Answer::SweepsFound(found) => measure::on_found(state, found),
         Answer::Inspected { design, result } => load::on_inspected(state, *design, *result, now, effects),
         Answer::Health(error) => {
             if let Some(error) = &error

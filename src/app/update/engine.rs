@@ -1,8 +1,9 @@
 //! What the engine says.
 
 use super::{AppState, Effect, Now, load, meter, models, quality, reply};
-use crate::app::{Activity, ContextMeter, Crash, EngineState, Generating, MarkerKind, Retry, Severity};
+use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, Retry, Severity};
 use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
+use crate::store::Bandwidth;
 
 /// Lines of the engine kept for the log view.
 const LOG_LINES: usize = 500;
@@ -15,14 +16,17 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         }
         Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
         Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),
-        Event::Unloaded { resident, .. } => models::on_unloaded(state, resident),
+        Event::Unloaded { resident, .. } | Event::Residents { resident, .. } => models::on_unloaded(state, resident),
         Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
             if let Event::Generated { stats, .. } = &event {
                 quality::learn_speed(state, stats.predicted_tokens, stats.decode_tps);
             }
             reply::on_event(state, event, now, effects);
         }
-        Event::Probed { job, bandwidth_gb_s, threads } => models::on_probed(state, job, bandwidth_gb_s, threads, now),
+        Event::Probed { job, bandwidth_gb_s, threads, ops_gflops } => {
+            let measured = Bandwidth { gb_s: bandwidth_gb_s, threads, cpu: state.cpu.clone(), ops_gflops };
+            models::on_probed(state, job, measured, now);
+        }
         Event::Failed { job, error } => on_failed(state, job, error, now, effects),
         Event::Died { error, .. } => on_died(state, error, now, effects),
         Event::Log { level, line } => {
@@ -91,7 +95,9 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
         state.internal.queued_load.take(),
     ];
     let coming = coming.into_iter().flatten().next();
-    let reply = running.or(coming.as_ref().and_then(|wanted| wanted.then));
+    // a reply that waits for an answer to "it does not fit" is still to be gone on with
+    let unfit = || state.internal.unfit.as_ref().and_then(|wanted| wanted.then);
+    let reply = running.or(coming.as_ref().and_then(|wanted| wanted.then)).or_else(unfit);
     let design = coming.map(|wanted| wanted.design);
     let design = design.or(loading.map(|loading| *loading.design)).or(loaded.map(|report| report.design));
     state.resident.clear();
@@ -104,6 +110,12 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     state.internal.rereading = None;
     state.telemetry.prefilling = None;
     state.internal.send_when_ready = None;
+    // what is waited for in a dialog does not come
+    if let Dialog::Prompt(view) = &mut state.dialog
+        && view.rendered.is_none()
+    {
+        view.rendered = Some(Err(error.clone()));
+    }
     state.engine = EngineState::Starting;
     state.telemetry.mark(now.at, MarkerKind::Died, "engine ended");
     if error.kind == ErrorKind::Cancelled {

@@ -4,8 +4,10 @@ mod answers;
 mod chat;
 mod engine;
 mod generate;
+mod history;
 mod load;
 mod making;
+mod measure;
 mod meter;
 mod models;
 mod quality;
@@ -43,6 +45,12 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
         Action::ProbeBandwidth => models::probe(state, &mut effects),
+        Action::SetSweepDraft(draft) => measure::set_draft(state, *draft),
+        Action::SetLimits(limits) => measure::set_limits(state, limits),
+        Action::StartSweep => measure::start(state, now, &mut effects),
+        Action::StopSweep => measure::stop(state, now, &mut effects),
+        Action::ResumeSweep(name) => measure::resume(state, name, now, &mut effects),
+        Action::ForgetSweep(name) => measure::forget(state, &name, &mut effects),
         Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
         Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
         Action::CancelMake => making::cancel_make(state, &mut effects),
@@ -104,6 +112,13 @@ pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effec
     effects
 }
 
+/// The engine that measures said something.
+pub fn on_measurer_event(state: &mut AppState, event: &Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    measure::on_event(state, event, now, &mut effects);
+    effects
+}
+
 /// The engine that measures quality said something.
 pub fn on_quality_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -122,6 +137,8 @@ pub fn on_answer(state: &mut AppState, answer: Answer, now: Now) -> Vec<Effect> 
 pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     models::rescan(state, &mut effects);
+    effects.push(Effect::ReadDesigns);
+    effects.push(Effect::FindSweeps);
     chat::open_last(state, now, &mut effects);
     match model {
         Some(path) => models::open(state, path, now, &mut effects),
@@ -154,6 +171,9 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
         } else {
             want(changed + 0.5);
         }
+    }
+    if let Some(at) = measure::tick(state, now, &mut effects) {
+        want(at);
     }
     if state.internal.draft_changed.is_none() {
         meter::count(state, &mut effects);
@@ -188,9 +208,14 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
     match &mut state.activity {
         Activity::Generating(generating) => {
-            generating.then_load = None;
             generating.stopping.get_or_insert(now.secs);
             effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+            // what the engine knows of already is waited for: it may have begun
+            generating.then_load = generating.then_load.take().filter(|wanted| wanted.asked.is_some());
+            if let Some(wanted) = &mut generating.then_load {
+                wanted.stopped = true;
+                effects.extend(wanted.asked.map(|job| Effect::Send(Command::Cancel { job })));
+            }
         }
         Activity::Loading(loading) => {
             loading.stopping = true;

@@ -117,6 +117,9 @@ fn load_after(state: &mut AppState, generating: Generating, was_cut: bool, now: 
     let id = generating.id();
     let Some(mut wanted) = generating.then_load else { return false };
     wanted.then = if was_cut { Some(id) } else { wanted.then.filter(|then| *then != id) };
+    if wanted.stopped {
+        wanted.then = None;
+    }
     load::proceed(state, *wanted, now, effects);
     true
 }

@@ -7,6 +7,7 @@ mod loads;
 mod meter;
 mod notebook;
 mod quality;
+mod sweeps;
 mod telemetry;
 
 use super::*;
@@ -217,7 +218,6 @@ fn the_engines_death_keeps_what_had_arrived_and_offers_one_button() {
     on_event(&mut state, Event::Hello { version: 1, pid: 8, facts: EngineFacts::default() }, now(4.5));
     let effects = on_action(&mut state, Action::Recover, now(5.0));
     let effects = finish_load(&mut state, effects, "a-Q4_1.gguf", "Q4_1");
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(5.5));
     let Some(Effect::Send(Command::Generate { request, .. })) = effects.last() else { panic!("{effects:?}") };
     let crate::protocol::Prompt::Chat { messages } = &request.prompt else { panic!("a chat goes on as a chat") };
     assert_eq!(messages.last().map(|message| (message.role, message.text.as_str())), Some((Role::Assistant, "Half")));

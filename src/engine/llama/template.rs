@@ -88,7 +88,9 @@ fn render_as_is(messages: &[Message], reply: bool, around: &Surroundings<'_>) ->
     let mut size = 0;
     let mut list = Vec::with_capacity(messages.len());
     for (i, message) in messages.iter().enumerate() {
-        let mut text = guard(&message.text, around.specials, mark);
+        // what the model said comes back as it was said: its own markup is what it was made of
+        let is_models = message.role == Role::Assistant;
+        let mut text = guard(&message.text, around.specials, mark, is_models);
         if continued && i + 1 == messages.len() {
             text.push(end);
         }
@@ -125,10 +127,10 @@ fn sentinels(messages: &[Message], source: &str) -> Result<[char; 2], EngineErro
     }
 }
 
-fn guard(text: &str, specials: &Specials, mark: char) -> String {
+fn guard(text: &str, specials: &Specials, mark: char, is_models: bool) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut at = 0;
-    for (range, which) in specials.find(text) {
+    for (range, which) in specials.find(text).into_iter().filter(|(_, which)| !is_models || specials.is_control(*which)) {
         out.push_str(text.get(at..range.start).unwrap_or_default());
         out.push(mark);
         out.push_str(&which.to_string());

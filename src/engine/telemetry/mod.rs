@@ -4,6 +4,8 @@
 mod portable;
 #[cfg(target_os = "linux")]
 mod procfs;
+#[cfg(feature = "llama")]
+pub mod surroundings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -62,6 +64,12 @@ impl Pace {
         let millis = if self.busy.load(Ordering::Relaxed) { &self.busy_ms } else { &self.idle_ms };
         Duration::from_millis(millis.load(Ordering::Relaxed))
     }
+}
+
+/// CPU seconds that this process has used so far, user and system, in steps of 10 ms; `None` where the system does not say.
+pub fn own_cpu_seconds() -> Option<f64> {
+    let seconds = Machine::new().read(None).window_cpu;
+    (seconds > 0.0).then_some(seconds)
 }
 
 /// Counters of one moment; rates come from two of them.

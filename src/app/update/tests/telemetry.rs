@@ -75,7 +75,7 @@ fn a_reply_faster_than_the_memory_has_the_bandwidth_measured_anew() {
         let effects = on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(3.0));
         assert!(state.telemetry.is_bandwidth_doubted());
         let job = probes(&effects).expect("it is measured anew");
-        on_event(&mut state, Event::Probed { job, bandwidth_gb_s: measured, threads: 2 }, now(4.0));
+        on_event(&mut state, Event::Probed { job, bandwidth_gb_s: measured, threads: 2, ops_gflops: None }, now(4.0));
         assert_eq!((state.telemetry.bandwidth_gb_s, state.telemetry.is_bandwidth_doubted()), (Some(then), false));
         // once for each model: what is still too fast then is in the processor's cache
         let job = replying(&mut state);
