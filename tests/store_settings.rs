@@ -43,7 +43,7 @@ fn rich_settings() -> Settings {
     design.sampler.temperature = Some(0.7);
     design.extra.insert("speculation".into(), serde_json::json!({"draft": "/m/b.gguf", "n": 4}));
     settings.remember(&design);
-    settings.bandwidth = Some(Bandwidth { gb_s: 41.5, threads: 8, cpu: "EPYC".into(), ops_gflops: Some(812.5) });
+    settings.bandwidth = Some(Bandwidth { gb_s: 41.5, threads: 8, cpu: "EPYC".into(), ops_gflops: Some(812.5), build: "0.1.0".into() });
     settings.window = Some(WindowPlace { width: 1440.0, height: 900.0, x: Some(-3.0), y: None, maximized: false });
     settings
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Forecast, Unfinished};
+use super::{Forecast, PlotRange, Unfinished};
 use crate::library::{Estimate, NearestFit, Scan};
+use crate::measure::kept::RunFormat;
 use crate::measure::sweep::{Sweep, SweepPlan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
 use crate::store::{ChatId, ChatMessage, MessageId, Op, RunHead, SavedDesign, Settings};
@@ -48,7 +49,13 @@ pub enum Effect {
         /// the changes
         ops: Vec<Op>,
     },
-    /// Keep a run that is new; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
+    /// Ask where, then write runs
+    ExportRuns(Vec<RunId>, RunFormat),
+    /// Ask for a file of runs; answered by `Answer::RunsImported`
+    PickRuns,
+    /// Ask for a design file; answered by `Answer::DesignImported`
+    PickDesign,
+    /// Keep a run that is new, with what is missing of its environment filled in; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
     KeepRun {
         /// names the save
         seq: u64,
@@ -78,6 +85,13 @@ pub enum Effect {
         /// bytes that an unload would free
         freed: u64,
     },
+    /// The same for a design that is being edited; only the latest counts. Answered by `Answer::Predicted`
+    Predict {
+        /// the design
+        design: Box<Design>,
+        /// bytes that an unload would free
+        freed: u64,
+    },
     /// Ask for a GGUF
     PickModel,
     /// Ask for a folder
@@ -89,8 +103,8 @@ pub enum Effect {
         /// the contents
         text: String,
     },
-    /// Ask where, then write a picture of the telemetry column
-    SavePlotsPng,
+    /// Ask where, then write a picture of the telemetry column as it was when asked: the plots show these times
+    SavePlotsPng(PlotRange),
     /// Put on the clipboard
     Copy(String),
     /// End the application
@@ -100,6 +114,8 @@ pub enum Effect {
 /// What a header says and what the design would take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
+    /// The file as the library spells it: one file is one rung however it was named
+    pub model: PathBuf,
     /// The model
     pub info: ModelInfo,
     /// Memory, predicted
@@ -136,6 +152,10 @@ pub enum Answer {
     Runs(Vec<RunHead>),
     /// Runs with everything
     RunsRead(Vec<Run>),
+    /// A file of runs was read: its name, and the runs or why there are none
+    RunsImported(String, Result<Vec<Run>, String>),
+    /// A design file was read: its name without the ending, and the design or why it is none
+    DesignImported(String, Result<Box<Design>, String>),
     /// The saved designs, by name
     Designs(Vec<SavedDesign>),
     /// The model folders
@@ -153,6 +173,13 @@ pub enum Answer {
     SweepRead(Box<Sweep>),
     /// Sweeps that are not done, the latest first
     SweepsFound(Vec<Unfinished>),
+    /// What a design that is being edited would take
+    Predicted {
+        /// the design asked about
+        design: Box<Design>,
+        /// what came of it
+        result: Box<Result<Inspection, EngineError>>,
+    },
     /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
     Health(Option<EngineError>),
     /// A text file

@@ -10,8 +10,10 @@ mod effect;
 mod history;
 mod load;
 mod measure;
+mod memory;
 mod notices;
 pub mod quality;
+mod repeat;
 mod state;
 mod telemetry;
 pub mod update;
@@ -20,12 +22,14 @@ pub use action::Action;
 pub use chats::{Chats, OpenChat, branch, siblings};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
-pub use load::{Forecast, Loading, ReplyId, WantedLoad};
+pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};
 pub use measure::{Doing, Measure, SweepDraft, Unfinished};
+pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
+pub use repeat::{Measuring, Outcome, Purpose};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,
 };
-pub use telemetry::{Marker, MarkerKind, Points, Prefilling, Telemetry, visibly_differs};
+pub use telemetry::{Marker, MarkerKind, PlotRange, Points, Prefilling, Telemetry, visibly_differs};

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::design::DesignArgs;
+use super::runs_args::RunsArgs;
 use super::sweep::args::{self as sweep_args, SweepArgs};
 use crate::measure::plan;
 use crate::protocol::{FileType, Overflow, build};
@@ -95,6 +96,9 @@ pub enum Command {
     /// Measure a set of designs fairly against each other: the front, what breaks a limit, and the best
     #[command(after_help = sweep_args::help())]
     Sweep(SweepArgs),
+    /// List, show, compare, export and import what was measured and kept
+    #[command(after_help = EXIT)]
+    Runs(RunsArgs),
 }
 
 /// Options of `doctor`.
@@ -291,6 +295,9 @@ pub struct BenchArgs {
     /// Leave out the measurement of memory bandwidth, and with it the roofline
     #[arg(long)]
     pub no_probe: bool,
+    /// Keep every row as a run, where the window and `inferscope runs` find it
+    #[arg(long)]
+    pub keep: bool,
     /// The design
     #[command(flatten)]
     pub design: DesignArgs,

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use directories::BaseDirs;
 
+use super::family::RungState;
+use super::partial::is_same_file;
+use super::scan::Scan;
+
 /// Every folder to scan, for the window and the command line alike: our own first (also when it does not exist yet: rungs are made there),
 /// those the user chose, then of those that exist `models/` of the current folder and of the project this program was built in, and those of
 /// other programs. No folder is named twice.
@@ -52,6 +56,31 @@ pub fn is_foreign(file: &Path) -> bool {
     known_dirs().iter().any(|dir| file.starts_with(dir))
 }
 
+/// How the library spells a file: as the last scan does where it found the file under whatever name, else its own name in its folder's real
+/// place. A path that leads nowhere stays as it is, so that what is said of it names what was asked for.
+pub fn spelling(file: &Path, known: &Scan) -> PathBuf {
+    if known.family_of(file).is_some() {
+        return file.to_path_buf();
+    }
+    let on_disk = known.families.iter().flat_map(|family| &family.rungs).filter_map(|rung| match &rung.state {
+        RungState::OnDisk { path, alternates, .. } => Some([path].into_iter().chain(alternates)),
+        _ => None,
+    });
+    if let Some(found) = on_disk.flatten().find(|path| is_same_file(path, file)) {
+        return found.clone();
+    }
+    real_folder(file)
+}
+
+/// A file's own name (which says its level, and a link's target may not) in the real place of its folder.
+fn real_folder(file: &Path) -> PathBuf {
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+    match (whole.parent().and_then(|folder| folder.canonicalize().ok()), whole.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => file.to_path_buf(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +106,27 @@ mod tests {
         let dir = known_dirs().into_iter().next().unwrap();
         assert!(is_foreign(&dir.join("models--a/snapshots/b/c.gguf")));
         assert!(!is_foreign(Path::new("/nowhere/models/c.gguf")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_file_has_one_spelling() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap().join("models");
+        std::fs::create_dir(&real).unwrap();
+        std::fs::write(real.join("m-Q4_0.gguf"), b"x").unwrap();
+        let linked = dir.path().join("linked");
+        std::os::unix::fs::symlink(&real, &linked).unwrap();
+        let nothing = Scan::default();
+        let expected = real.join("m-Q4_0.gguf");
+        for path in [expected.clone(), linked.join("m-Q4_0.gguf"), real.join("../models/./m-Q4_0.gguf")] {
+            assert_eq!(spelling(&path, &nothing), expected);
+        }
+        let gone = dir.path().join("none/m.gguf");
+        assert_eq!(spelling(&gone, &nothing), gone);
+        // a link to a file keeps the name that says its level
+        let named = real.join("other-Q8_0.gguf");
+        std::os::unix::fs::symlink(real.join("m-Q4_0.gguf"), &named).unwrap();
+        assert_eq!(spelling(&named, &nothing), named);
     }
 }

@@ -9,6 +9,7 @@ pub mod pareto;
 pub mod plan;
 pub mod quality;
 pub mod roofline;
+pub mod search;
 pub mod series;
 pub mod stats;
 pub mod sweep;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::app::{Action, Answer};
+use crate::app::{Action, Answer, PlotRange};
 use crate::protocol::{Event, JobId, LogLevel, Stage};
 
 /// Log lines kept while nobody looks.
@@ -28,8 +28,8 @@ pub enum Inbound {
     Answer(Answer),
     /// A dialog ended in something to do
     Action(Action),
-    /// A dialog named where the picture of the plots goes
-    PlotsPng(PathBuf),
+    /// A dialog named where the picture of the plots goes, and it shows these times
+    PlotsPng(PathBuf, PlotRange),
 }
 
 /// A queue that stays small by merging: text of one reply becomes one piece, only the latest progress counts, samples and log lines are

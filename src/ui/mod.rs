@@ -4,11 +4,14 @@ pub mod app;
 pub mod drive;
 pub mod icon;
 pub mod inbox;
+mod looker;
 pub mod pacing;
 pub mod panels;
 pub mod parts;
 pub mod picture;
+mod place;
 pub mod plain_text;
+mod runs_files;
 pub mod runtime;
 pub mod shortcuts;
 mod sweeps;
@@ -22,13 +25,11 @@ use std::time::Instant;
 
 use crate::app::AppState;
 use crate::engine::Place;
-use crate::protocol::{EngineError, ErrorKind};
+use crate::protocol::{EngineError, ErrorKind, build};
 use crate::store::{Dirs, SettingsFile, Store};
 
 /// Smallest window in which nothing is clipped, points.
 const MIN_SIZE: [f32; 2] = [1024.0, 640.0];
-/// First window, points.
-const FIRST_SIZE: [f32; 2] = [1440.0, 900.0];
 
 /// Opens the window; returns when it is closed.
 ///
@@ -58,16 +59,15 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
     };
     let (settings_file, settings, settings_notices) = SettingsFile::load(&dirs.config);
     let models_dir = settings.models_dir(&dirs);
-    let size = settings.window.map_or(FIRST_SIZE, |window| [window.width, window.height]);
     let pacing = Arc::new(pacing::Pacing::new(pacing::is_software_rendered()));
+    let viewport = egui::ViewportBuilder::default()
+        .with_app_id("inferscope")
+        .with_title("Inferscope")
+        .with_min_inner_size(MIN_SIZE)
+        .with_icon(icon::icon_data())
+        .with_drag_and_drop(true);
     let options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_app_id("inferscope")
-            .with_title("Inferscope")
-            .with_inner_size(size.map(|side| side.clamp(MIN_SIZE[1], 16_384.0)))
-            .with_min_inner_size(MIN_SIZE)
-            .with_icon(icon::icon_data())
-            .with_drag_and_drop(true),
+        viewport: place::remembered(viewport, settings.window.as_ref(), MIN_SIZE),
         renderer: eframe::Renderer::Glow,
         multisampling: 0,
         depth_buffer: 0,
@@ -83,6 +83,7 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
         options,
         Box::new(move |cc| {
             theme::install(&cc.egui_ctx);
+            let astray = settings.window.as_ref().map(|place| place::corrections(place, &place::screens(cc))).unwrap_or_default();
             // the zoom is an action like any other, and remembered
             cc.egui_ctx.options_mut(|options| options.zoom_with_keyboard = false);
             let (mut store, notices) = Store::open(&dirs.data);
@@ -92,7 +93,7 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
             state.chats.list = store.chats();
             state.chats.sort();
             state.cpu = cpu_name();
-            let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.cpu == state.cpu);
+            let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.is_of(&state.cpu, &build::version_line()));
             state.telemetry.bandwidth_gb_s = bandwidth.map(|known| known.gb_s);
             app::say(&mut state, notices.into_iter().chain(settings_notices).map(|notice| notice.to_string()));
             let wake = app::wake(&cc.egui_ctx, &pacing);
@@ -104,7 +105,7 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
             ];
             let runtime =
                 runtime::Runtime::start(place, store, settings_file, models_dir, wake).inspect_err(|error| *slot = Some(error.clone()))?;
-            Ok(Box::new(app::App::new(state, runtime, pacing, model, driver, began).with_places(places)))
+            Ok(Box::new(app::App::new(state, runtime, pacing, model, driver, began).with_places(places).with_place(astray)))
         }),
     );
     if let Some(error) = failed {

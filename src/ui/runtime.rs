@@ -1,5 +1,6 @@
 //! Carries out what `app::update` wants done: engines, the store, the disk, dialogs. Nothing here blocks a frame.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -7,21 +8,23 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
+use super::looker::{Known, Looker};
 use super::pacing::Pacing;
+use super::runs_files::{self, RunChore};
 use super::sweeps::{self, SweepChore};
-use crate::app::{Action, Answer, Effect, Inspection, QualityAction, Severity, visibly_differs};
+use crate::app::{Action, Answer, Effect, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
-use crate::library::{self, MachineMemory, ScanCache};
-use crate::protocol::{Command, Design, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
+use crate::library::{self, Scan, ScanCache, partial};
+use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
 use crate::store::{Recorder, Reply, Request, SettingsFile, Store, Writer};
 
 /// Work for the thread that reads the disk.
 enum Chore {
     Scan(Vec<PathBuf>),
-    Inspect(Box<Design>, u64),
     Write(PathBuf, String),
     Sweep(SweepChore),
     ReadText(PathBuf),
+    Runs(RunChore),
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -38,7 +41,7 @@ impl Wake {
     }
 
     /// As soon as possible.
-    fn now(&self) {
+    pub(super) fn now(&self) {
         if !self.pacing.is_held() {
             super::app::repaint_once(&self.ctx);
         }
@@ -64,6 +67,7 @@ pub struct Runtime {
     inbox: Arc<Inbox>,
     wake: Wake,
     chores: Sender<Chore>,
+    looker: Looker,
     models_dir: PathBuf,
 }
 
@@ -74,6 +78,7 @@ impl Runtime {
     /// When a thread cannot be started. A missing or broken engine is not an error here: it arrives as `Died`.
     pub fn start(place: Place, store: Store, settings: SettingsFile, models_dir: PathBuf, wake: Wake) -> Result<Self, EngineError> {
         let inbox = Arc::new(Inbox::default());
+        let data_dir = store.path().parent().map(Path::to_path_buf).unwrap_or_default();
         let writer = {
             let (inbox, wake) = (Arc::clone(&inbox), wake.clone());
             Writer::spawn_with_settings(store, settings, move |reply| {
@@ -88,8 +93,11 @@ impl Runtime {
         let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
         spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
-        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
-        Ok(Self { engine, maker: None, measurer: None, quality: None, place, writer, inbox, wake, chores, models_dir })
+        let known = Known::default();
+        let runs = runs_files::RunFiles { data_dir, recorder: writer.recorder() };
+        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone(), runs)?;
+        let looker = Looker::start(Arc::clone(&inbox), wake.clone(), known)?;
+        Ok(Self { engine, maker: None, measurer: None, quality: None, place, writer, inbox, wake, chores, looker, models_dir })
     }
 
     /// What has happened.
@@ -146,7 +154,29 @@ impl Runtime {
             }),
             Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
-            Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
+            Effect::KeepRun { seq, run } => {
+                // what the run does not say of the machine and the model takes a look at the disk
+                if self.chores.try_send(Chore::Runs(RunChore::Keep(seq, run.clone()))).is_err() {
+                    self.writer.send(Request::KeepRun { seq, run });
+                }
+            }
+            Effect::ExportRuns(ids, format) => {
+                let chores = self.chores.clone();
+                self.dialog("save-dialog", move |dialog| {
+                    let path = dialog.set_file_name(format!("runs.{}", format.ending())).save_file()?;
+                    chores.send(Chore::Runs(RunChore::Export(ids, format, path))).ok()?;
+                    None
+                });
+            }
+            Effect::PickRuns => self.dialog("runs-dialog", |dialog| {
+                let path =
+                    dialog.set_title("Import runs").add_filter("JSON", &["json", "jsonl"]).add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Answer(runs_files::import(&path)))
+            }),
+            Effect::PickDesign => self.dialog("design-dialog", |dialog| {
+                let path = dialog.set_title("Import a design").add_filter("Designs", &["toml", "json"]).pick_file()?;
+                Some(Inbound::Answer(runs_files::import_design(&path)))
+            }),
             Effect::ReadRuns => self.writer.send(Request::Runs),
             Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
             Effect::ReadDesigns => self.writer.send(Request::Designs),
@@ -155,7 +185,8 @@ impl Runtime {
             Effect::Search(text) => self.writer.send(Request::Search { text }),
             Effect::SaveSettings(settings) => self.writer.send(Request::SaveSettings(settings)),
             Effect::Scan(folders) => self.chore(Chore::Scan(folders)),
-            Effect::Inspect { design, freed } => self.chore(Chore::Inspect(design, freed)),
+            Effect::Inspect { design, freed } => self.looker.inspect(design, freed),
+            Effect::Predict { design, freed } => self.looker.predict((design, freed)),
             Effect::PickModel => self.dialog("model-dialog", |dialog| {
                 let file = dialog.set_title("Open a model").add_filter("GGUF", &["gguf"]).add_filter("All files", &["*"]).pick_file()?;
                 Some(Inbound::Action(Action::OpenModel(file)))
@@ -172,8 +203,9 @@ impl Runtime {
                     None
                 });
             }
-            Effect::SavePlotsPng => self.dialog("save-dialog", |dialog| {
-                dialog.set_file_name("inferscope-telemetry.png").add_filter("PNG", &["png"]).save_file().map(Inbound::PlotsPng)
+            Effect::SavePlotsPng(range) => self.dialog("save-dialog", move |dialog| {
+                let path = dialog.set_file_name("inferscope-telemetry.png").add_filter("PNG", &["png"]).save_file()?;
+                Some(Inbound::PlotsPng(path, range))
             }),
             // carried out by the window
             Effect::Copy(_) | Effect::Quit => {}
@@ -238,11 +270,9 @@ impl Runtime {
 
     /// Lets the maker's process go once its job has ended.
     pub fn on_maker_event(&mut self, event: &Event) {
-        let ended = match event {
-            Event::Died { .. } => true,
-            other => other.ends().is_some_and(|job| self.maker.as_ref().is_some_and(|(running, _)| *running == job)),
-        };
-        if ended && let Some((_, engine)) = self.maker.take() {
+        if ends(event, self.maker.as_ref())
+            && let Some((_, engine)) = self.maker.take()
+        {
             end_aside(engine);
         }
     }
@@ -287,6 +317,14 @@ impl Runtime {
         } else if let Err(error) = thread::Builder::new().name(name.into()).spawn(run) {
             self.inbox.push(Inbound::Answer(Answer::Notice(Severity::Error, format!("The dialog could not be opened: {error}"))));
         }
+    }
+}
+
+/// Whether an event ends the job that an engine was started for.
+fn ends(event: &Event, running: Option<&(JobId, Engine)>) -> bool {
+    match event {
+        Event::Died { .. } => true,
+        other => other.ends().is_some_and(|job| running.is_some_and(|(running, _)| *running == job)),
     }
 }
 
@@ -386,9 +424,17 @@ enum Urgency {
     None,
 }
 
-fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir: PathBuf) -> Result<(), EngineError> {
+fn spawn_worker(
+    work: Receiver<Chore>,
+    inbox: Arc<Inbox>,
+    wake: Wake,
+    models_dir: PathBuf,
+    known: Known,
+    runs: runs_files::RunFiles,
+) -> Result<(), EngineError> {
     spawn_named("disk-reader", move || {
         let mut cache = ScanCache::default();
+        let mut cleaned = HashSet::new();
         for chore in work {
             let answer = match chore {
                 Chore::Sweep(chore) => match sweeps::work(chore) {
@@ -397,16 +443,19 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
                 },
                 Chore::Scan(folders) => {
                     let dirs = library::search_dirs(&models_dir, &folders);
-                    Answer::Scanned(Box::new(library::scan(&dirs, &mut cache)))
-                }
-                Chore::Inspect(design, freed) => {
-                    let result = Box::new(inspect(&design, freed, &models_dir, &mut cache));
-                    Answer::Inspected { design, result }
+                    let scan = library::scan(&dirs, &mut cache);
+                    known.set(&scan);
+                    remove_leftovers(&scan, &models_dir, &mut cleaned);
+                    Answer::Scanned(Box::new(scan))
                 }
                 Chore::ReadText(path) => {
                     let result = Box::new(library::read_text(&path));
                     Answer::Text(path, result)
                 }
+                Chore::Runs(chore) => match runs.carry_out(chore) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 Chore::Write(path, text) => match std::fs::write(&path, text) {
                     Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),
                     Err(error) => Answer::Notice(Severity::Error, format!("Not saved, {error}: {}", path.display())),
@@ -418,24 +467,22 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
     })
 }
 
-/// Reads a header and predicts what its design takes.
-fn inspect(design: &Design, freed: u64, models_dir: &Path, cache: &mut ScanCache) -> Result<Inspection, EngineError> {
-    let header = library::read_header(&design.model)?;
-    let machine = MachineMemory::read();
-    let estimate = library::estimate(&header, design, &machine, freed);
-    let nearest = if estimate.fits {
-        None
-    } else {
-        let beside: Vec<PathBuf> = design.model.parent().map(Into::into).into_iter().collect();
-        let scan = library::scan(&library::search_dirs(models_dir, &beside), cache);
-        library::nearest_fit(scan.family_of(&design.model), design, &machine, freed).into_iter().next()
-    };
-    let weights_read = library::bytes_read_per_token(&header, 0, design);
-    let kv_read = library::bytes_read_per_token(&header, 1, design).saturating_sub(weights_read);
-    Ok(Inspection { info: header.info(), estimate, nearest, weights_read, kv_read })
+/// Removes what a process that was ended left half-written, in each folder once: our own, and those beside whose models rungs are made.
+fn remove_leftovers(scan: &Scan, models_dir: &Path, cleaned: &mut HashSet<PathBuf>) {
+    let models = scan.families.iter().flat_map(|family| family.on_disk()).map(|(_, path)| path);
+    let beside = models.filter(|path| !library::places::is_foreign(path)).filter_map(Path::parent);
+    for folder in beside.chain([models_dir]) {
+        if cleaned.insert(folder.to_path_buf()) {
+            partial::remove_stale(folder);
+        }
+    }
 }
 
-fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
+/// A thread with a name.
+///
+/// # Errors
+/// When the system gives none.
+pub(super) fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
     thread::Builder::new()
         .name(name.into())
         .spawn(run)

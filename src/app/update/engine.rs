@@ -1,8 +1,8 @@
 //! What the engine says.
 
-use super::{AppState, Effect, Now, load, meter, models, quality, reply};
-use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, Retry, Severity};
-use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
+use super::{AppState, Effect, Now, load, meter, models, quality, repeat, reply};
+use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, MemoryParts, Retry, Severity};
+use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage, build};
 use crate::store::Bandwidth;
 
 /// Lines of the engine kept for the log view.
@@ -13,6 +13,7 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Hello { pid, facts, .. } => {
             state.engine = EngineState::Up { pid, facts: Box::new(facts) };
             load::on_engine_up(state, now, effects);
+            repeat::on_engine_up(state, now, effects);
         }
         Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
         Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),
@@ -24,7 +25,7 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             reply::on_event(state, event, now, effects);
         }
         Event::Probed { job, bandwidth_gb_s, threads, ops_gflops } => {
-            let measured = Bandwidth { gb_s: bandwidth_gb_s, threads, cpu: state.cpu.clone(), ops_gflops };
+            let measured = Bandwidth { gb_s: bandwidth_gb_s, threads, cpu: state.cpu.clone(), ops_gflops, build: build::version_line() };
             models::on_probed(state, job, measured, now);
         }
         Event::Failed { job, error } => on_failed(state, job, error, now, effects),
@@ -38,7 +39,8 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             }
         }
         Event::Sample { sample } => {
-            state.telemetry.take(now.at, sample);
+            let memory = MemoryParts::of(&state.resident, Some(&sample));
+            state.telemetry.take(now.at, sample, &memory);
         }
         Event::Done { job } => reply::on_reread(state, job),
         // of jobs that the window does not start on this engine

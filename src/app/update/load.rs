@@ -49,7 +49,7 @@ fn look(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Ve
 
 /// Bytes that unloading everything would give back, beyond what the system says could be had: it counts the pages of mapped files among
 /// those already, and with them the weights, unless they are locked.
-fn freed_by_unload(state: &AppState) -> u64 {
+pub(super) fn freed_by_unload(state: &AppState) -> u64 {
     let all = |of: fn(&Resident) -> u64| state.resident.iter().map(of).sum::<u64>();
     let buffers = all(|resident| resident.memory.total());
     match state.telemetry.sample.and_then(|sample| sample.engine) {
@@ -80,6 +80,8 @@ pub(super) fn on_inspected(
             resume(state, wanted.then, now, effects);
         }
         Ok(inspection) => {
+            let design = Design { model: inspection.model.clone(), ..design };
+            wanted.design.model.clone_from(&inspection.model);
             wanted.forecast = Some(inspection.forecast());
             remember(state, &design, inspection.forecast());
             if inspection.estimate.fits {
@@ -228,6 +230,11 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
     let goes_on = loading.then_continue.is_some_and(|reply| generate::go_on(state, reply, now, effects));
     if goes_on || generate::send_waiting(state, now, effects) {
         return;
+    }
+    // it was measured with the threads that decoded then
+    let threads = state.loaded.as_ref().map_or(0, |report| report.effective.threads);
+    if state.settings.bandwidth.as_ref().is_some_and(|known| known.threads != threads) {
+        state.telemetry.bandwidth_gb_s = None;
     }
     if state.telemetry.bandwidth_gb_s.is_none() {
         models::probe(state, effects);

@@ -34,6 +34,10 @@ fn rungs(state: &AppState, base: &Design) -> Vec<RungFile> {
 }
 
 pub(super) fn start(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
+    if state.measuring.is_some() {
+        state.notices.push(Severity::Warn, "A run is being measured again, wait for it or stop it first", Vec::new(), None, now.secs);
+        return;
+    }
     if state.measure.is_running() {
         state.notices.push(Severity::Warn, "A sweep is running, wait for it or stop it first", Vec::new(), None, now.secs);
         return;

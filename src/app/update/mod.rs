@@ -10,7 +10,9 @@ mod making;
 mod measure;
 mod meter;
 mod models;
+mod predict;
 mod quality;
+mod repeat;
 mod reply;
 mod settings;
 #[cfg(test)]
@@ -23,7 +25,7 @@ use crate::protocol::{Command, Event};
 pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     match action {
-        Action::Navigate(page) => navigate(state, page, now),
+        Action::Navigate(page) => navigate(state, page, now, &mut effects),
         Action::CloseDialog => show_dialog(state, Dialog::None, now, &mut effects),
         Action::ToggleShortcuts => {
             let dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
@@ -41,6 +43,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::SelectRung(quant) => models::select_rung(state, &quant, now, &mut effects),
         Action::LoadAnyway => load::load_anyway(state, now, &mut effects),
         Action::LoadNearestFit => load::load_nearest(state, now, &mut effects),
+        Action::PredictDesign(design) => predict::predict(state, *design, &mut effects),
         Action::ApplyDesign(design) => load::begin_load(state, *design, now, None, &mut effects),
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
@@ -75,13 +78,34 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::EditAndRun(message, text) => generate::edit_and_run(state, message, text, now, &mut effects),
         Action::Continue(message) => generate::continue_reply(state, message, now, &mut effects),
         Action::ShowPrompt => meter::show_prompt(state, &mut effects),
+        Action::ShowPromptOf(message) => meter::show_prompt_of(state, message, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
+
+        Action::RepeatRun(run) => repeat::repeat(state, run, now, &mut effects),
+        Action::StopMeasuring => repeat::stop(state, &mut effects),
+        Action::StartCanary(from, to) => repeat::canary(state, from, to, now, &mut effects),
+        Action::ShowRuns(_)
+        | Action::NameRun(..)
+        | Action::TagRun(..)
+        | Action::DeleteRuns(_)
+        | Action::UndoDeleteRuns(_)
+        | Action::ExportRuns(..)
+        | Action::ImportRuns
+        | Action::UseRunDesign(_)
+        | Action::SaveDesign(_)
+        | Action::UseDesign(_)
+        | Action::RenameDesign(..)
+        | Action::DuplicateDesign(_)
+        | Action::DeleteDesign(_)
+        | Action::UndoDeleteDesign(_)
+        | Action::ExportDesign(_)
+        | Action::ImportDesign => history::on_action(state, action, now, &mut effects),
 
         Action::ToggleTelemetry
         | Action::PausePlots(_)
         | Action::SetPlotWindow(_)
         | Action::ExportPlotsCsv(_)
-        | Action::ExportPlotsPng
+        | Action::ExportPlotsPng(_)
         | Action::SetKeepWarm(_)
         | Action::SetOverflow(_)
         | Action::SetSampler(_)
@@ -115,7 +139,11 @@ pub fn on_maker_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effec
 /// The engine that measures said something.
 pub fn on_measurer_event(state: &mut AppState, event: &Event, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
-    measure::on_event(state, event, now, &mut effects);
+    if state.measuring.is_some() {
+        repeat::on_event(state, event, now, &mut effects);
+    } else {
+        measure::on_event(state, event, now, &mut effects);
+    }
     effects
 }
 
@@ -140,6 +168,9 @@ pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: No
     effects.push(Effect::ReadDesigns);
     effects.push(Effect::FindSweeps);
     chat::open_last(state, now, &mut effects);
+    if state.page == Page::Runs {
+        effects.push(Effect::ReadRuns);
+    }
     match model {
         Some(path) => models::open(state, path, now, &mut effects),
         None => models::autoload(state, now, &mut effects),
@@ -190,7 +221,11 @@ pub fn on_exit(state: &mut AppState) -> Vec<Effect> {
     effects
 }
 
-fn navigate(state: &mut AppState, page: Page, now: Now) {
+fn navigate(state: &mut AppState, page: Page, now: Now, effects: &mut Vec<Effect>) {
+    if page == Page::Runs {
+        // other processes add to the list
+        effects.push(Effect::ReadRuns);
+    }
     state.page = page;
     state.settings.last_page = page.name().to_owned();
     state.internal.settings_changed = Some(now.secs);
@@ -202,7 +237,7 @@ fn show_dialog(state: &mut AppState, dialog: Dialog, now: Now, effects: &mut Vec
     load::forget_unfit(state, now, effects);
 }
 
-/// One Stop for everything: the reply first, then the load, then the rung that is being made, then the comparison.
+/// One Stop for everything: the reply first, then the load, then what is measured again, then the rung that is being made, then the comparison.
 fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     state.internal.send_when_ready = None;
     let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
@@ -223,6 +258,7 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
         }
         Activity::None if was_coming => {}
+        Activity::None if state.measuring.is_some() => repeat::stop(state, effects),
         Activity::None if state.making.is_some() => making::cancel_make(state, effects),
         Activity::None => quality::stop(state, effects),
     }

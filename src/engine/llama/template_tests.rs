@@ -139,3 +139,26 @@ proptest::proptest! {
         proptest::prop_assert_eq!(back, text);
     }
 }
+
+fn own(source: &str) -> Option<String> {
+    let specials = specials();
+    own_system(&Surroundings { source, bos: "<s>".into(), eos: "</s>".into(), specials: &specials })
+}
+
+#[test]
+fn a_template_that_brings_its_own_system_message_says_which() {
+    let smol = "{% for m in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are a helpful AI \
+                assistant named SmolLM<|im_end|>\\n' }}{% endif %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}\
+                {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+    assert_eq!(own(smol).as_deref(), Some("You are a helpful AI assistant named SmolLM"));
+    assert_eq!(own(CHATML), None, "ChatML brings none");
+    let mistral = "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% endif %}{% endfor %}";
+    assert_eq!(own(mistral), None);
+    // a head that stands there whatever the system message is
+    let llama = "{% if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set messages = messages[1:] %}{% else %}\
+                 {% set system = '' %}{% endif %}{{ '<|im_start|>system\\n\\nCutting Knowledge Date: December 2023\\n\\n' + system + \
+                 '<|im_end|>' }}{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}{% endfor %}";
+    assert_eq!(own(llama).as_deref(), Some(""));
+    let broken = "{{ raise_exception('no') }}";
+    assert_eq!(own(broken), None);
+}

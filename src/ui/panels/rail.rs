@@ -37,6 +37,7 @@ fn about(page: Page) -> &'static str {
         Page::Chat => "Talk to the model",
         Page::Quality => "What a quantization level costs, on your own text",
         Page::Library => "Models and quantization levels on this machine",
+        Page::Runs => "What was measured, to find and to compare",
         Page::Settings => "How Inferscope looks and behaves",
     }
 }
@@ -89,6 +90,13 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             }
             for y in [4.0, 8.0, 12.0] {
                 painter.line_segment([at(4.0, y), at(12.0, y)], stroke);
+            }
+        }
+        Page::Runs => {
+            // samples around a line
+            painter.line_segment([at(1.5, 14.5), at(14.5, 14.5)], stroke);
+            for (x, y) in [(3.5, 9.5), (6.5, 5.0), (9.5, 7.5), (12.5, 2.5)] {
+                painter.circle_filled(at(x, y), 1.6, color);
             }
         }
         Page::Settings => paint_icon(painter, Icon::Settings, rect, color),

@@ -48,7 +48,7 @@ impl Widget for Chip<'_> {
     fn ui(self, ui: &mut Ui) -> Response {
         let palette = theme::palette(ui);
         let name = text::elided(ui, self.name, theme::mono(), Color32::PLACEHOLDER, f32::INFINITY);
-        let detail = text::elided(ui, self.detail, theme::mono_at(11.0), Color32::PLACEHOLDER, f32::INFINITY);
+        let detail = text::elided(ui, self.detail, theme::mono_small(), Color32::PLACEHOLDER, f32::INFINITY);
         let height = if self.detail.is_empty() { HEIGHT_OF_ONE_LINE } else { HEIGHT };
         let width = name.size().x.max(detail.size().x) + 2.0 * PADDING;
         let (rect, response) = ui.allocate_exact_size(vec2(width.ceil(), height), Sense::click());

@@ -218,7 +218,7 @@ fn dot(
 /// Writes a name where nothing else is written yet.
 fn name(ui: &Ui, at: egui::Pos2, point: &Point, is_knee: bool, ink: Color32, frame: Rect, taken: &mut Vec<Rect>) {
     let words = if is_knee { format!("{} knee", point.name) } else { point.name.clone() };
-    let galley = ui.painter().layout_no_wrap(words, theme::mono_at(11.0), ink);
+    let galley = ui.painter().layout_no_wrap(words, theme::mono_small(), ink);
     let size = galley.size();
     let beside = if is_knee { 14.0 } else { 10.0 };
     let places = [
