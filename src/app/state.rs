@@ -27,6 +27,8 @@ pub enum Page {
     /// Conversations
     #[default]
     Chat,
+    /// Which design is best
+    Measure,
     /// What a rung costs in quality
     Quality,
     /// Families, rungs, folders
@@ -39,12 +41,13 @@ pub enum Page {
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 5] = [Self::Chat, Self::Quality, Self::Library, Self::Runs, Self::Settings];
+    pub const ALL: [Self; 6] = [Self::Chat, Self::Measure, Self::Quality, Self::Library, Self::Runs, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
+            Self::Measure => "Measure",
             Self::Quality => "Quality",
             Self::Library => "Library",
             Self::Runs => "Runs",

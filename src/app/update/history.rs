@@ -22,11 +22,7 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             save(state, ids.into_iter().map(Op::RestoreRun).collect(), effects);
             effects.push(Effect::ReadRuns);
         }
-        Action::ExportRuns(ids, format) => {
-            if !ids.is_empty() {
-                effects.push(Effect::ExportRuns(ids, format));
-            }
-        }
+        Action::ExportRuns(ids, format) if !ids.is_empty() => effects.push(Effect::ExportRuns(ids, format)),
         Action::ImportRuns => effects.push(Effect::PickRuns),
         Action::SaveDesign(name) => {
             if let Some(design) = current(state) {

@@ -35,6 +35,7 @@ pub fn rail(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
 fn about(page: Page) -> &'static str {
     match page {
         Page::Chat => "Talk to the model",
+        Page::Measure => "Which design is best here: measure a set of them, and choose",
         Page::Quality => "What a quantization level costs, on your own text",
         Page::Library => "Models and quantization levels on this machine",
         Page::Runs => "What was measured, to find and to compare",
@@ -75,6 +76,13 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             let bubble = Rect::from_min_max(at(1.5, 2.0), at(14.5, 11.5));
             painter.rect_stroke(bubble, 3.0, stroke, StrokeKind::Middle);
             painter.add(Shape::line(vec![at(4.5, 11.5), at(4.5, 14.5), at(8.0, 11.5)], stroke));
+        }
+        Page::Measure => {
+            // two axes, and points that rise
+            painter.add(Shape::line(vec![at(2.0, 1.5), at(2.0, 14.0), at(14.5, 14.0)], stroke));
+            for (x, y) in [(5.5, 10.5), (8.5, 6.0), (12.5, 3.5)] {
+                painter.circle_filled(at(x, y), 1.7, color);
+            }
         }
         Page::Quality => {
             // a text of which one word stands out

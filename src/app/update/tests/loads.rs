@@ -473,7 +473,8 @@ fn a_death_while_it_is_asked_whether_to_load_keeps_the_reply_that_waits() {
     select(&mut state, "Q2_K", 3.6);
     load_cancelled(&mut state, 3.7);
     let design = Box::new(Design::for_model("a-Q2_K.gguf"));
-    on_answer(&mut state, Answer::Inspected { design, result: Box::new(Ok(inspection(false))) }, now(3.8));
+    let result = Box::new(Ok(inspection(&design, false)));
+    on_answer(&mut state, Answer::Inspected { design, result }, now(3.8));
     assert!(matches!(state.dialog, Dialog::Fit(_)) && reply.is_some());
     on_event(&mut state, Event::Died { jobs: Vec::new(), error: EngineError::new(ErrorKind::Killed, "Gone") }, now(4.0));
     assert_eq!(state.crash.and_then(|crash| crash.retry).and_then(|retry| retry.reply), reply);
