@@ -299,7 +299,14 @@ fn nothing_is_cut_off_in_a_small_window() {
     }
 }
 
-/// 20,000 tokens, a frame for every step of a scroll through all of them, then for steps from worst to worst.
+/// Time that this thread has computed, milliseconds: what a frame costs, whatever else the machine does. Wall time where there is no /proc.
+fn computed_ms(since: Instant) -> f64 {
+    let on_cpu = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = on_cpu.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| since.elapsed().as_secs_f64() * 1000.0, |nanoseconds| nanoseconds / 1e6)
+}
+
+/// 20,000 tokens, a frame for every step of a scroll through them, then for leaps from token to token.
 #[test]
 #[expect(clippy::print_stdout, reason = "the figure itself")]
 fn a_frame_over_twenty_thousand_tokens_is_cheap() {
@@ -310,10 +317,10 @@ fn a_frame_over_twenty_thousand_tokens_is_cheap() {
     let over = harness.get_by_label_contains("Text coloured by KLD").rect().center();
     harness.hover_at(over);
     harness.step();
+    let start = Instant::now();
     let mut frames = Vec::new();
-    for frame in 0..300 {
-        let began;
-        if frame < 200 {
+    for frame in 0..400 {
+        if frame < 300 {
             harness.event(egui::Event::MouseWheel {
                 unit: egui::MouseWheelUnit::Point,
                 delta: egui::vec2(0.0, -97.0),
@@ -321,21 +328,21 @@ fn a_frame_over_twenty_thousand_tokens_is_cheap() {
                 modifiers: egui::Modifiers::NONE,
                 source: egui::MouseWheelSource::Wheel,
             });
-            began = Instant::now();
         } else {
             harness.state_mut().state.quality.selected = Some((frame * 7919) % tokens);
-            began = Instant::now();
         }
+        let began = computed_ms(start);
         harness.step();
         let shapes = harness.output().shapes.clone();
         let meshes = harness.ctx.tessellate(shapes, 1.0);
         assert!(!meshes.is_empty());
-        frames.push(began.elapsed().as_secs_f64() * 1000.0);
+        frames.push(computed_ms(start) - began);
     }
     let at = |percent| stats::percentile(&frames, percent).unwrap();
     println!("heat map of 20,480 tokens, ms a frame: p50 {:.2}, p99 {:.2}, max {:.2}", at(50.0), at(99.0), at(100.0));
-    // the aim is 8 ms; half as much again is for machines that do other things meanwhile
-    assert!(at(99.0) <= 12.0, "p99 {:.2} ms", at(99.0));
+    // the aim is 8 ms in the project's own profile; caches that others use up cost some more, a build without optimisation several times
+    let bound = if option_env!("CARGO_PROFILE_DEV_OPT_LEVEL") == Some("0") { 40.0 } else { 12.0 };
+    assert!(at(99.0) <= bound, "p99 {:.2} ms", at(99.0));
 }
 
 #[test]

@@ -374,6 +374,9 @@ pub struct QualityArgs {
     /// With --json: every token's score, too
     #[arg(long)]
     pub tokens: bool,
+    /// Keep each result as a run, beside those of the window
+    #[arg(long)]
+    pub keep: bool,
     /// The design of the candidates (the reference has the default one, with the same threads)
     #[command(flatten)]
     pub design: DesignArgs,

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -14,12 +14,13 @@ use super::session::{Session, file_name, unexpected};
 use crate::library::{self, text};
 use crate::measure::format;
 use crate::measure::quality::divergence::{Agreement, PROMPTS};
-use crate::measure::quality::report::{self, Subject};
+use crate::measure::quality::report::{self, Subject, TextName};
 use crate::measure::quality::tally::{Estimate, Quality, Tally};
 use crate::protocol::{
-    Command, Design, Event, GenerateRequest, Message, Overflow, Prompt, QualityLayout, QualityPlan, QualityText, Role, SamplerOverrides,
-    TokenScore,
+    Command, Design, Event, GenerateRequest, Message, Overflow, Prompt, QualityLayout, QualityPlan, QualityText, Role, Run,
+    SamplerOverrides, TokenScore,
 };
+use crate::store::Store;
 
 /// One candidate's scores as they come.
 #[derive(Default)]
@@ -33,26 +34,14 @@ struct Heard {
 /// # Errors
 /// What stopped it; candidates that were measured until then are lost only with `--json`, where one document is owed.
 pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliError> {
-    let base = args.design.design(out)?;
-    let mut designs = Vec::new();
-    for file in &args.files {
-        designs.push(Design { model: names::model_of(Some(file), &base)?, ..base.clone() });
-    }
-    if designs.is_empty() {
-        designs.push(Design { model: names::model_of(None, &base)?, ..base.clone() });
-    }
-    let reference = match &args.reference {
-        Some(name) => Some(Design { threads: base.threads, threads_batch: base.threads_batch, ..Design::for_model(names::resolve(name)?) }),
-        None => None,
-    };
-    // without a reference each file is measured alone
-    let plans: Vec<(Design, Vec<Design>)> = match reference {
-        Some(reference) => vec![(reference, designs)],
-        None => designs.into_iter().map(|design| (design, Vec::new())).collect(),
-    };
+    let plans = plans(args, out)?;
     let text = self::text(&args.text)?;
     let mut session = Session::start(global, out)?;
-    let mut documents = Vec::new();
+    let (mut documents, mut runs) = (Vec::new(), Vec::new());
+    let text_name = if args.text == "-" { "standard input".to_owned() } else { file_name(Path::new(&args.text)) };
+    let text_hash = library::text_hash(&text);
+    let began_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    let group = if args.files.len() > 1 { format!("quality-{}", began_ms / 1000) } else { String::new() };
     let mut is_within = true;
     for (reference, candidates) in plans {
         let began = Instant::now();
@@ -82,6 +71,10 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
             let against = (!candidates.is_empty()).then_some(&reference);
             let subject = Subject { design, reference: against, quality: &quality, agreement: &agreement, layout: &layout, seconds };
             documents.push(subject.document());
+            if args.keep {
+                let text = TextName { name: &text_name, hash: &text_hash };
+                runs.push(subject.run(text, &group, began_ms, library::environment(session.facts(), design, None)));
+            }
             if args.tokens
                 && let Some(last) = documents.last_mut().and_then(Value::as_object_mut)
             {
@@ -90,6 +83,7 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
             }
         }
     }
+    keep(runs, out);
     if out.json() {
         match documents.as_slice() {
             [only] => out.document(only)?,
@@ -97,6 +91,39 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
         }
     }
     Ok(if is_within { 0 } else { NO })
+}
+
+/// What is read together: a reference and what is compared with it.
+fn plans(args: &QualityArgs, out: Output) -> Result<Vec<(Design, Vec<Design>)>, CliError> {
+    let base = args.design.design(out)?;
+    let mut designs = Vec::new();
+    for file in &args.files {
+        designs.push(Design { model: names::model_of(Some(file), &base)?, ..base.clone() });
+    }
+    if designs.is_empty() {
+        designs.push(Design { model: names::model_of(None, &base)?, ..base.clone() });
+    }
+    let reference = match &args.reference {
+        Some(name) => Some(Design { threads: base.threads, threads_batch: base.threads_batch, ..Design::for_model(names::resolve(name)?) }),
+        None => None,
+    };
+    // without a reference each file is measured alone
+    Ok(match reference {
+        Some(reference) => vec![(reference, designs)],
+        None => designs.into_iter().map(|design| (design, Vec::new())).collect(),
+    })
+}
+
+/// Keeps results as runs, beside those of the window. Where that cannot be, it is said, and the output is all there is.
+fn keep(runs: Vec<Run>, out: Output) {
+    let Some(dirs) = names::settings().0.filter(|_| !runs.is_empty()) else { return };
+    let kept = Store::join(&dirs.data).and_then(|(mut store, notices)| {
+        notices.iter().for_each(|notice| out.note(&format!("note: {notice}")));
+        runs.into_iter().try_for_each(|run| store.keep_run(run).map(drop))
+    });
+    if let Err(error) = kept {
+        out.note(&format!("note: the runs were not kept: {error}"));
+    }
 }
 
 /// Runs a plan to its end.
@@ -175,7 +202,7 @@ fn agreement(session: &mut Session, design: &Design, expected: &[Vec<i32>], toke
     Ok(expected.iter().zip(&own).map(|(a, b)| Agreement::of(a, b)).collect())
 }
 
-/// The text that `--text` names: a file, `-` for standard input, or the evaluation text.
+/// A text by its name on the command line: the one that ships, standard input, or a file.
 ///
 /// # Errors
 /// When it cannot be read, is too long, or is not text.

@@ -8,6 +8,8 @@ use crate::library::RungState;
 use crate::measure::pareto::{self, Axis, Better};
 use crate::measure::quality::tally::Estimate;
 use crate::measure::stats;
+use crate::protocol::Metric;
+use crate::store::RunHead;
 
 /// A mean KL divergence that was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,9 +106,18 @@ impl AppState {
         points
     }
 
-    /// Median decode speed of the replies that a file gave in this session, tokens per second.
+    /// Decode speed of a file, tokens per second: the median of the replies that it gave in this session, else of its last run with the
+    /// default design, where runs were read.
     pub fn decode_speed(&self, path: &Path) -> Option<f64> {
-        self.quality.speeds.get(path).and_then(|speeds| stats::median(speeds))
+        let replies = || self.quality.speeds.get(path).and_then(|speeds| stats::median(speeds));
+        let last_run = || {
+            let family = self.library.families.iter().find(|family| family.rung_of(path).is_some())?;
+            let quant = &family.rung_of(path)?.quant;
+            let is_it = |head: &&RunHead| head.quant == *quant && head.design.is_empty() && plain(&head.model) == plain(&family.name);
+            let speed = |head: &RunHead| head.figures.iter().find(|(metric, _)| *metric == Metric::DecodeTps).map(|(_, value)| *value);
+            self.history.runs.iter().filter(is_it).find_map(speed)
+        };
+        replies().or_else(last_run)
     }
 
     /// Rungs of the comparison's family on disk that were not measured on its text.
@@ -118,6 +129,11 @@ impl AppState {
     pub fn quality_ladder_len(&self) -> usize {
         self.quality_family().map_or(0, |family| on_disk(family).count().saturating_sub(1))
     }
+}
+
+/// A name without what its writers put differently.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The knee among measured points: after it, a little less size (or more speed) costs much quality. `x` is what the chart shows,

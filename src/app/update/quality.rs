@@ -196,6 +196,7 @@ fn end(state: &mut AppState, error: Option<EngineError>, now: Now, effects: &mut
         return;
     }
     remember(state);
+    export::keep_runs(state, effects);
     if state.page != Page::Quality && state.quality.comparison.as_ref().is_some_and(|comparison| comparison.error.is_none()) {
         state.notices.push(Severity::Info, "The quality comparison is done, see the Quality page", Vec::new(), None, now.secs);
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::divergence::Agreement;
 use super::tally::{Estimate, Quality};
 use crate::measure::format;
-use crate::protocol::{Design, Environment, Metric, QualityLayout, Run, RunId, RunTrust, TokenScore, Workload};
+use crate::protocol::{Design, Environment, Metric, QualityLayout, Run, RunTrust, TokenScore, Workload};
 
 /// One candidate's result with everything that it was measured with.
 #[derive(Clone, Copy, Debug)]
@@ -110,33 +110,22 @@ impl Subject<'_> {
             samples.insert(Metric::SameTop, vec![running.same_top.value]);
         }
         let few = running.tokens < super::tally::FEW;
+        let workload = Workload::Quality {
+            text: text.name.to_owned(),
+            text_hash: text.hash.to_owned(),
+            n_ctx: self.layout.n_ctx,
+            reference: Box::new(self.reference.unwrap_or(self.design).clone()),
+        };
+        let too_few = || format!("Only {} tokens were scored, statistics want {}", running.tokens, super::tally::FEW);
         Run {
-            id: RunId::default(),
-            title: String::new(),
-            tags: Vec::new(),
             group: group.to_owned(),
-            started_ms,
             seconds: self.seconds,
-            design: self.design.clone(),
-            workload: Workload::Quality {
-                text: text.name.to_owned(),
-                text_hash: text.hash.to_owned(),
-                n_ctx: self.layout.n_ctx,
-                reference: Box::new(self.reference.unwrap_or(self.design).clone()),
-            },
             environment,
             samples,
-            blocks: Vec::new(),
-            repeats: None,
-            imported: String::new(),
             trust: if few { RunTrust::TooFew } else { RunTrust::Trusted },
-            reasons: if few {
-                vec![format!("Only {} tokens were scored, statistics want {}", running.tokens, super::tally::FEW)]
-            } else {
-                Vec::new()
-            },
-            failure: None,
+            reasons: few.then(too_few).into_iter().collect(),
             extra: BTreeMap::from([("quality".to_owned(), self.document())]),
+            ..Run::new(self.design.clone(), workload, started_ms)
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
+use super::super::history;
 use super::{AppState, Effect, Now};
-use crate::app::Severity;
 use crate::app::quality::{Comparison, QualityForm};
-use crate::measure::quality::report::{self, Subject};
+use crate::app::{EngineState, Severity};
+use crate::measure::quality::report::{self, Subject, TextName};
+use crate::protocol::{Design, Environment, Run, build};
 
 pub(super) fn export(state: &mut AppState, form: QualityForm, now: Now, effects: &mut Vec<Effect>) {
     let Some(comparison) = &state.quality.comparison else { return };
@@ -41,4 +43,46 @@ fn table(comparison: &Comparison) -> Vec<(String, Subject<'_>)> {
 fn plain(name: &str) -> String {
     let plain: String = name.chars().map(|c| if c.is_alphanumeric() || c == '.' || c == '_' { c } else { '-' }).take(40).collect();
     plain.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// Each result becomes a run: kept, comparable, the quality axis of the board.
+pub(super) fn keep_runs(state: &mut AppState, effects: &mut Vec<Effect>) {
+    let Some(comparison) = &state.quality.comparison else { return };
+    let text = TextName { name: &comparison.text_name, hash: &comparison.text_hash };
+    let group = if comparison.candidates.len() > 1 { format!("quality-{}", comparison.started_ms / 1000) } else { String::new() };
+    let run = |(_, subject): (String, Subject<'_>)| {
+        let mut run = subject.run(text, &group, comparison.started_ms, environment(state, subject.design));
+        if comparison.is_partial {
+            run.reasons.push("Stopped before the end of the text".into());
+        }
+        run
+    };
+    let runs: Vec<Run> = table(comparison).into_iter().map(run).collect();
+    for run in runs {
+        history::keep(state, run, effects);
+    }
+}
+
+/// What it ran on, as far as the window knows without looking at the disk.
+fn environment(state: &AppState, design: &Design) -> Environment {
+    let mut environment = Environment {
+        cpu: state.cpu.clone(),
+        app: build::VERSION.to_owned(),
+        bandwidth_gb_s: state.telemetry.bandwidth_gb_s,
+        ..Environment::default()
+    };
+    if let EngineState::Up { facts, .. } = &state.engine {
+        environment.engine.clone_from(&facts.name);
+        environment.engine_commit.clone_from(&facts.commit);
+        environment.engine_build.clone_from(&facts.build);
+        environment.cpu_features.clone_from(&facts.cpu_features);
+    }
+    if let Some(family) = state.library.families.iter().find(|family| family.rung_of(&design.model).is_some()) {
+        environment.model.clone_from(&family.name);
+        if let Some(rung) = crate::app::quality::on_disk(family).find(|rung| rung.path == design.model) {
+            environment.quant = rung.quant.to_owned();
+            environment.model_size = rung.size;
+        }
+    }
+    environment
 }

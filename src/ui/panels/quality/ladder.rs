@@ -62,7 +62,7 @@ fn verdict(points: &[Point], knee: Option<&Point>, by_speed: bool) -> String {
     if let (true, silent) = (by_speed, points.iter().filter(|point| point.is_on_disk && point.tps.is_none()).count())
         && silent > 0
     {
-        return format!("Decode speed of {silent} of these is not measured yet: chat with a rung, and it is");
+        return format!("Decode speed of {silent} of these is not measured yet: chat with a rung, or sweep them on the Measure page");
     }
     match knee {
         Some(point) => {
@@ -253,7 +253,7 @@ fn about(point: &Point) -> String {
         (None, _) => "Not on disk: it can be made in the bar above".into(),
     });
     lines.push(match point.tps {
-        Some(tps) => format!("Decode {} tokens/s, median of its replies in this session", format::tps(tps)),
+        Some(tps) => format!("Decode {} tokens/s, of its replies in this session or of its last run", format::tps(tps)),
         None => "Decode speed not measured".into(),
     });
     lines.join("\n")
