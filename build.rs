@@ -21,8 +21,22 @@ fn main() {
     watch(&lock);
     let lock = fs::read_to_string(lock).unwrap_or_default();
     set("LLAMA_CPP_2", locked_version(&lock, "llama-cpp-2").unwrap_or_default());
-    set("LLAMA_CPP_SYS_2", locked_version(&lock, "llama-cpp-sys-2").unwrap_or_default());
+    let sys = locked_version(&lock, "llama-cpp-sys-2").unwrap_or_default();
+    set("LLAMA_CPP_SYS_2", sys);
+    println!("cargo::rerun-if-env-changed=LLAMA_BUILD_NUMBER");
+    set("LLAMA_BUILD_NUMBER", &llama_build_number(sys).to_string());
 }
+
+/// Build number of the llama.cpp that a version of `llama-cpp-sys-2` bundles: what the environment says (`LLAMA_BUILD_NUMBER`, for a
+/// version built from elsewhere), else what was found for that version by comparing its files with llama.cpp's releases. The crate
+/// carries no version control data, so nothing else tells. 0: not known, and said to be so.
+fn llama_build_number(sys: &str) -> u32 {
+    let said = env::var("LLAMA_BUILD_NUMBER").ok().and_then(|number| number.trim().parse().ok());
+    said.unwrap_or_else(|| BUNDLED.iter().find(|(version, _)| *version == sys).map_or(0, |(_, number)| *number))
+}
+
+/// Versions of `llama-cpp-sys-2` and the release of llama.cpp whose sources are the same, file by file.
+const BUNDLED: [(&str, u32); 1] = [("0.1.161", 11434)];
 
 /// Asks cargo to run this again when a file changes. A file that is not there must not be named: cargo would run it every time.
 fn watch(path: &Path) {

@@ -282,11 +282,35 @@ fn words(file: &str, tokens: &[(Token, usize)]) -> Vec<String> {
         if word == "unsafe" && !file.starts_with("engine/llama") {
             faults.push(format!("{file}:{line}: unsafe belongs in src/engine/llama only"));
         }
+        if !themed && file.starts_with("ui/") && is_font_literal(tokens, i) {
+            faults.push(format!("{file}:{line}: a size of type belongs in src/ui/theme; ask the theme for a step of its scale"));
+        }
+        if !themed && word == "faint" && !is_edge(tokens, *line) {
+            faults.push(format!("{file}:{line}: faint is for edges; type must be muted or stronger"));
+        }
         if !themed && is_colour_literal(tokens, i) {
             faults.push(format!("{file}:{line}: a colour belongs in src/ui/theme.rs; ask the theme for its role"));
         }
     }
     faults
+}
+
+/// `FontId::proportional(11.0)`, `RichText::size(9.0)`: a size that is no step of the scale.
+fn is_font_literal(tokens: &[(Token, usize)], i: usize) -> bool {
+    let at = |i: usize| tokens.get(i).map(|(t, _)| t);
+    let is = |i: usize, name: &str| matches!(at(i), Some(Token::Word(word)) if word == name);
+    let made = ["proportional", "monospace", "new"].iter().any(|name| is(i + 3, name));
+    let called = is(i, "size") && i > 0 && at(i - 1) == Some(&Token::Mark('.')) && at(i + 1) == Some(&Token::Mark('('));
+    (is(i, "FontId") && made) && at(i + 5) == Some(&Token::Number) || called && at(i + 2) == Some(&Token::Number)
+}
+
+/// Whether a line, or the one before it, is about an edge and not about type.
+fn is_edge(tokens: &[(Token, usize)], line: usize) -> bool {
+    let words = ["Stroke", "stroke", "border", "line", "edge", "hover", "hovered"];
+    let on_line = tokens.iter().filter(|(_, l)| *l == line || *l + 1 == line);
+    on_line
+        .filter_map(|(token, _)| if let Token::Word(word) = token { Some(word) } else { None })
+        .any(|word| words.contains(&word.as_str()))
 }
 
 /// `Color32::RED`, `Color32::from_rgb(1, 2, 3)`, `hex_color!("...")`. What is computed from a theme's colour is not a literal, and
@@ -401,6 +425,9 @@ mod the_checker {
             ("ui/widgets/plot.rs", "const C: Color32 = Color32::from_rgb(1, 2, 3);"),
             ("ui/widgets/plot.rs", "let c = egui::Color32::RED;"),
             ("ui/widgets/plot.rs", "let c = hex_color!(\"#fff\");"),
+            ("ui/widgets/plot.rs", "let f = egui::FontId::proportional(11.0);"),
+            ("ui/widgets/plot.rs", "let t = RichText::new(x).size(9.0);"),
+            ("ui/widgets/plot.rs", "let t = elided(ui, words, theme::small(), palette.faint, 9.0);"),
         ] {
             assert_eq!(faults(file, source).len(), 1, "{file}: {source}");
         }
@@ -408,6 +435,7 @@ mod the_checker {
             ("engine/llama/context.rs", "use llama_cpp_2::LlamaModel; fn f() { unsafe { g() } }"),
             ("ui/theme.rs", "const C: Color32 = Color32::from_rgb(1, 2, 3);"),
             ("ui/theme/dark.rs", "const C: Color32 = Color32::RED;"),
+            ("ui/widgets/plot.rs", "painter.vline(x, y, Stroke::new(1.0, palette.faint)); let s = galley.size().x;"),
             ("ui/widgets/plot.rs", "let c = Color32::TRANSPARENT; let d = Color32::from_rgb(r, g, b); let unsafe_code = 1;"),
         ] {
             assert_eq!(faults(file, source), Vec::<String>::new(), "{file}: {source}");

@@ -213,6 +213,10 @@ fn estimate_says_whether_it_fits() {
     let script = desk.script(&Script::instant());
     let (code, huge) = desk.json(&["estimate", &model, "-c", "4000000000", "--fake", &script, "--header-only"]);
     assert_eq!((code, &huge["fits"]), (1, &false.into()), "{huge}");
+    let nearest = &huge["nearest"][0];
+    assert!(nearest["n_ctx"].as_u64().is_some_and(|n| (512..4_000_000_000).contains(&n)), "{huge}");
+    assert!(nearest["words"].as_str().unwrap().contains("instead of 4000000000"), "{huge}");
+    assert_eq!(small["nearest"].as_array().map(Vec::len), Some(0), "what fits needs no other");
     let (_, asked) = desk.json(&["estimate", &model, "--fake", &script]);
     assert_eq!(asked["source"], "engine");
 }
@@ -482,7 +486,48 @@ fn doctor_knows_the_machine_and_what_to_fix() {
     let (code, value) = desk.json(&["doctor", "--no-probe", "--fake", &broken]);
     assert_eq!(code, 1, "{value}");
     assert!(value["problems"][0]["blocking"].as_bool().unwrap());
-    assert!(value["bandwidth_gb_s"].is_null());
+    assert!(value["bandwidth_gb_s"].is_null() && value["bandwidth_source"].is_null());
+}
+
+#[test]
+fn doctor_uses_the_bandwidth_that_is_kept_and_leaves_damaged_settings_alone() {
+    let desk = Desk::new();
+    let script = desk.script(&Script::instant());
+    let (_, value) = desk.json(&["doctor", "--no-probe", "--fake", &script]);
+    let config = PathBuf::from(value["dirs"]["config"].as_str().unwrap());
+    let cpu = value["cpu"]["name"].as_str().unwrap();
+    fs::create_dir_all(&config).unwrap();
+    let settings = config.join("settings.toml");
+    fs::write(&settings, format!("[bandwidth]\ngb_s = 12.25\nthreads = 2\ncpu = {cpu:?}\n")).unwrap();
+    let (_, value) = desk.json(&["doctor", "--fake", &script]);
+    assert_eq!((&value["bandwidth_gb_s"], &value["bandwidth_source"]), (&12.25.into(), &"kept".into()));
+    fs::write(&settings, "[bandwidth]\ngb_s = 12.25\ncpu = \"another processor\"\n").unwrap();
+    let (_, value) = desk.json(&["doctor", "--fake", &script]);
+    assert_eq!((&value["bandwidth_gb_s"], &value["bandwidth_source"]), (&18.5.into(), &"measured".into()));
+    // what is damaged is the window's to set aside
+    fs::write(&settings, "theme = \"da").unwrap();
+    assert_eq!(desk.json(&["doctor", "--fake", &script]).0, 0);
+    assert_eq!(fs::read(&settings).unwrap(), b"theme = \"da");
+    assert_eq!(fs::read_dir(&config).unwrap().count(), 1, "nothing is put beside it");
+}
+
+#[test]
+fn what_did_not_happen_has_no_figure() {
+    let desk = Desk::new();
+    let model = desk.model("a.gguf");
+    let run = |reply: &str, n: &str| {
+        let script = desk.script(&Script { tokens_per_second: 500.0, ..Script::instant() }.reply(reply));
+        desk.json(&["run", &model, "-p", "Hi", "-n", n, "--fake", &script]).1
+    };
+    let none = run("", "8");
+    assert_eq!(none["predicted_tokens"], 0, "{none}");
+    let one = run("one two three", "1");
+    let two = run("one two three", "2");
+    let has = |value: &Value, name: &str| value.get(name).is_some();
+    for name in ["ttft_ms", "decode_tps", "itl_p95_ms"] {
+        assert!(!has(&none, name) && has(&two, name), "{name}");
+        assert_eq!(has(&one, name), name == "ttft_ms");
+    }
 }
 
 /// The model for tests that need a real one.

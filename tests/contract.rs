@@ -5,14 +5,19 @@ mod engine_support;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_support::{PATIENCE, Rig, generate, is_alive, load, program, scripted, text, wait_for};
 use inferscope::engine::fake::Script;
 use inferscope::engine::{ChildOptions, Place};
 use inferscope::protocol::{
-    BenchPlan, BenchTest, Command, Design, ErrorKind, Event, JobId, Message, Prompt, QuantizeRequest, Role, Stage, StopReason,
+    BenchPlan, BenchTest, Command, Design, ErrorKind, Event, GenerateRequest, JobId, Message, Prompt, QuantizeRequest, Role,
+    SamplerOverrides, Stage, StopReason, Warmup,
 };
+
+/// Held by the test that runs llama.cpp in this process.
+static THREAD: Mutex<()> = Mutex::new(());
 
 /// A place to run in, and what to load there.
 struct Arena {
@@ -30,10 +35,7 @@ fn arenas(script: &Script, folder: &std::path::Path) -> Vec<Arena> {
     if let Some(model) = real_model() {
         let real = |name, place| Arena { name, place, model: model.clone(), scripted: false };
         arenas.push(real("llama.cpp in a child", Place::Child(ChildOptions { program: program(), ..ChildOptions::default() })));
-        // One llama.cpp a process: tests that run side by side would share its state.
-        if std::env::var_os("INFERSCOPE_TEST_THREAD").is_some() {
-            arenas.push(real("llama.cpp on a thread", Place::Thread));
-        }
+        arenas.push(real("llama.cpp on a thread", Place::Thread));
     }
     arenas
 }
@@ -55,6 +57,8 @@ fn everywhere(script: Script, test: fn(&Arena, &Rig)) {
     let folder = tempfile::tempdir().unwrap();
     for arena in arenas(&script, folder.path()) {
         println!("in: {}", arena.name);
+        // one llama.cpp a process: tests that run side by side would share its log and its cores
+        let _turn = matches!(arena.place, Place::Thread).then(|| THREAD.lock().unwrap_or_else(PoisonError::into_inner));
         test(&arena, &Rig::new(arena.place.clone()));
     }
 }
@@ -265,7 +269,13 @@ fn the_other_jobs_have_their_answers() {
         assert!(matches!(rig.finish(job).last(), Some(Event::Probed { bandwidth_gb_s, threads: 1, .. }) if *bandwidth_gb_s > 0.1));
 
         let tests = vec![BenchTest { n_prompt: 16, n_gen: 0, n_depth: 0 }, BenchTest { n_prompt: 0, n_gen: 4, n_depth: 0 }];
-        let plan = BenchPlan { design: Design::for_model(&arena.model), tests: tests.clone(), repetitions: 2, no_warmup: true };
+        let plan = BenchPlan {
+            design: Design::for_model(&arena.model),
+            tests: tests.clone(),
+            repetitions: 2,
+            warmup: Warmup::None,
+            ..BenchPlan::default()
+        };
         let job = rig.job();
         rig.send(Command::Bench { job, plan });
         let events = rig.finish(job);
@@ -348,5 +358,18 @@ fn the_machine_is_sampled() {
         }
         let has_process = matches!(rig.engine.pid(), Some(pid) if pid != std::process::id());
         assert_eq!(samples.last(), Some(&has_process));
+    });
+}
+
+#[test]
+fn a_sampler_that_is_not_a_number_is_refused_before_it_is_lost_on_the_way() {
+    everywhere(Script::instant(), |arena, rig| {
+        rig.load(&arena.model, 0);
+        let job = rig.job();
+        let Command::Generate { request, .. } = generate(job, "Hi", 4) else { unreachable!() };
+        let sampler = SamplerOverrides { temperature: Some(f32::NAN), ..SamplerOverrides::default() };
+        let error = rig.engine.send(Command::Generate { job, request: GenerateRequest { sampler, ..request } }).unwrap_err();
+        assert!(error.kind == ErrorKind::InvalidRequest && error.message.contains("temperature"), "{error:?}");
+        assert!(!rig.say("still there?").is_empty() || arena.scripted);
     });
 }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use engine_support::{PATIENCE, Rig, generate, is_alive, load, program, scripted, text, wait_for};
 use inferscope::engine::fake::{Fault, Point, Reply, Script, TOO_LARGE};
 use inferscope::engine::{ChildOptions, Limits, Place};
-use inferscope::protocol::{Command, EngineError, ErrorKind, Event, JobId, LogLevel, QuantizeRequest, StopReason, TokenBatch, wire};
+use inferscope::protocol::{
+    Command, EngineError, ErrorKind, Event, JobId, LogLevel, Prompt, QuantizeRequest, StopReason, TokenBatch, wire,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 const SOON: Duration = Duration::from_secs(1);
@@ -102,6 +104,39 @@ fn other_ways_to_go_are_told_apart() {
     );
     assert_eq!(dies(Point::Prompt, Fault::PartialFrame).kind, ErrorKind::Crashed);
     assert_eq!(dies(Point::Prompt, Fault::Oversized(TOO_LARGE)).kind, ErrorKind::Protocol);
+}
+
+#[test]
+fn what_is_too_long_for_a_frame_fails_and_the_engine_lives() {
+    let rig = Rig::child(&Script::instant());
+    let pid = rig.hello();
+    rig.load(MODEL, 0);
+    // too long on the way there, and just short enough there but too long on the way back
+    for bytes in [wire::MAX_FRAME, wire::MAX_FRAME - 70] {
+        let job = rig.job();
+        rig.send(Command::Render { job, prompt: Prompt::Raw { text: "x".repeat(bytes) } });
+        let Some(Event::Failed { error, .. }) = rig.finish(job).pop() else { panic!("{bytes} bytes passed") };
+        assert!(error.kind == ErrorKind::InvalidRequest && error.message.contains("64 MiB"), "{error:?}");
+    }
+    // 10 MB of what takes six bytes each still passes
+    let job = rig.job();
+    rig.send(generate(job, &"\0".repeat(10 << 20), 4));
+    assert!(matches!(rig.finish(job).pop(), Some(Event::Failed { error, .. }) if error.kind == ErrorKind::ContextOverflow));
+    rig.say("still there?");
+    assert_eq!(rig.engine.pid(), Some(pid));
+}
+
+#[test]
+fn a_failed_load_says_what_is_still_in_memory() {
+    let refusal = EngineError::new(ErrorKind::InvalidFile, "Damaged");
+    let rig = Rig::child(&Script::instant().fault(Point::Load, "die", Fault::Fail(refusal)));
+    rig.load(MODEL, 0);
+    let job = rig.job();
+    rig.send(load(job, "/models/die.gguf", 0));
+    let events = rig.finish(job);
+    let residents = events.iter().find_map(|e| if let Event::Residents { resident, .. } = e { Some(resident) } else { None });
+    let [one] = &**residents.expect("said") else { panic!("{residents:?}") };
+    assert!(one.active && one.design.model == std::path::Path::new(MODEL));
 }
 
 #[test]

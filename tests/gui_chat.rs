@@ -205,6 +205,7 @@ fn every_action_of_a_reply() {
     for (name, action) in [
         ("Copy message", Action::Copy("What makes inference slow, and what would you try first?".into())),
         ("Regenerate", Action::Regenerate(MessageId(2))),
+        ("Show exact prompt", Action::ShowPromptOf(MessageId(2))),
         ("Branch to a new chat", Action::BranchToNewChat(MessageId(2))),
     ] {
         page.get_all_by_label(name).next().unwrap().click();
@@ -254,6 +255,43 @@ fn what_was_left_out_is_stamped() {
     page.get_by_label("left out 6 older messages, 1,240 tokens");
 }
 
+#[test]
+fn formulas_are_there_for_the_keyboard() {
+    let mut page = harness(finished());
+    page.run();
+    let line = "109.1 t/s · 84 tokens";
+    assert!(page.query_by_label_contains("(tokens − 1) /").is_none());
+    page.get_all_by_label_contains(line).next().unwrap().focus();
+    page.run();
+    page.get_by_label_contains("(tokens − 1) /");
+    page.get_by_label_contains("Tokens of the prompt found in the KV cache");
+}
+
+#[test]
+fn pages_of_the_conversation_are_turned_by_keys() {
+    let long = "A paragraph of a long reply.\n\n".repeat(400);
+    let mut page = harness(ready(&[message(1, None, Role::User, "First of all"), message(2, Some(1), Role::Assistant, &long)]));
+    page.run();
+    assert!(page.query_by_label("First of all").is_none(), "it starts at its end");
+    page.key_press(Key::Home);
+    page.run();
+    page.get_by_label("First of all");
+    page.get_by_label("Message").focus();
+    page.run();
+    page.key_press(Key::PageDown);
+    page.run();
+    assert!(page.query_by_label("First of all").is_none(), "a page down works from the message field too");
+    page.key_press(Key::PageUp);
+    page.run();
+    page.get_by_label("First of all");
+    page.key_press(Key::End);
+    page.run();
+    page.get_by_label("First of all");
+    page.key_press_modifiers(Modifiers::COMMAND, Key::End);
+    page.run();
+    assert!(page.query_by_label("First of all").is_none(), "End alone is the field's");
+}
+
 // ------------------------------------------------------------------------------------------------------------ the list
 
 #[test]
@@ -280,6 +318,36 @@ fn chats_are_opened_renamed_and_deleted() {
     page.key_press(Key::Delete);
     page.run();
     assert_eq!(asked(&mut page), [Action::DeleteChat(ChatId(2))]);
+}
+
+#[test]
+fn arrows_walk_the_list_of_chats() {
+    let mut page = harness(finished());
+    page.run();
+    page.get_by_label_contains("Why inference is slow, ").focus();
+    page.run();
+    page.key_press(Key::ArrowDown);
+    page.run();
+    assert!(page.get_by_label_contains("Quarterly summary, ").accesskit_node().is_focused());
+    page.key_press(Key::Enter);
+    page.run();
+    assert_eq!(asked(&mut page), [Action::OpenChat(ChatId(2))]);
+    page.key_press(Key::Home);
+    page.run();
+    assert!(page.get_by_label_contains("Why inference is slow, ").accesskit_node().is_focused());
+}
+
+#[test]
+fn a_chat_far_down_the_list_is_walked_to() {
+    let mut state = finished();
+    state.chats.list = (1..=200).map(|id| chat(id, &format!("Chat number {id}"), ChatMode::Chat)).collect();
+    let mut page = harness(state);
+    page.run();
+    page.get_by_label_contains("Chat number 1,").focus();
+    page.run();
+    page.key_press(Key::End);
+    page.run();
+    assert!(page.get_by_label_contains("Chat number 200,").accesskit_node().is_focused());
 }
 
 #[test]
@@ -465,7 +533,7 @@ fn an_overflow_is_never_silent() {
 fn the_exact_prompt_can_be_read_and_copied() {
     let text = "<|im_start|>user\nHi \u{1b}[0m<|im_end|>\n".repeat(20_000);
     let rendered = Rendered { text: text.clone(), n_tokens: 240_000, system_tokens: 0, last_tokens: 12 };
-    let mut page = with_dialog(Dialog::Prompt(Box::new(PromptView { job: JobId(1), rendered: Some(Ok(rendered)) })));
+    let mut page = with_dialog(Dialog::Prompt(Box::new(PromptView { job: JobId(1), of_reply: None, rendered: Some(Ok(rendered)) })));
     page.get_by_label("240,000 tokens: conversation 239,988, last message 12");
     assert!(page.query_all_by_label_contains("‹ESC›").next().is_some());
     page.get_by_label("Copy prompt").click();
@@ -474,9 +542,20 @@ fn the_exact_prompt_can_be_read_and_copied() {
 }
 
 #[test]
+fn the_prompt_of_a_reply_says_what_is_known_of_it() {
+    let note = "It did not fit in the context then, and 6 older messages were left out; they are shown here";
+    let view = PromptView { job: JobId(1), of_reply: Some(vec![note.into()]), rendered: Some(Ok(Rendered::default())) };
+    let page = with_dialog(Dialog::Prompt(Box::new(view)));
+    page.get_by_label("The exact prompt of this reply");
+    page.get_by_label(note);
+}
+
+#[test]
 fn the_keys_are_listed() {
     let page = with_dialog(Dialog::Shortcuts);
     page.get_by_label("Send the message");
+    page.get_by_label("Rename the chat that has the focus");
+    page.get_by_label("Delete the chat that has the focus");
 }
 
 // ---------------------------------------------------------------------------------------------------- hostile and long text

@@ -6,14 +6,15 @@ mod compare;
 use std::path::PathBuf;
 
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use inferscope::app::{
-    Action, Activity, AppState, Dialog, EngineState, Forecast, Generating, Loading, Making, MarkerKind, Now, Page, Prefilling, Severity,
+    Action, Activity, AppState, Crash, Dialog, EngineState, Forecast, Generating, Inspection, Loading, Making, MarkerKind, MemoryParts,
+    Now, Page, PlotRange, Prediction, Prefilling, Retry, Severity,
 };
-use inferscope::library::{Family, Rung, RungState, Skipped};
+use inferscope::library::{Estimate, Family, NearestFit, Rung, RungState, Skipped};
 use inferscope::protocol::{
-    Design, DeviceInfo, Effective, EngineFacts, JobId, LoadReport, MemorySample, MemoryUse, ModelInfo, QuantizeRequest, Resident, Sample,
-    Setting,
+    Design, DeviceInfo, Effective, EngineError, EngineFacts, ErrorKind, JobId, LoadReport, MemorySample, MemoryUse, ModelInfo,
+    QuantizeRequest, Resident, Sample, Setting,
 };
 use inferscope::store::{ChatId, MessageId, Theme as SavedTheme};
 use inferscope::ui::panels::settings::About;
@@ -67,7 +68,9 @@ fn harness(state: AppState) -> Harness<'static, Window> {
 /// What was asked since the last time this was called.
 fn asked(harness: &mut Harness<'static, Window>) -> Vec<Action> {
     harness.run();
-    std::mem::take(&mut harness.state_mut().asked)
+    let all = std::mem::take(&mut harness.state_mut().asked);
+    // an open editor asks for its prediction until it has one
+    all.into_iter().filter(|action| !matches!(action, Action::PredictDesign(_))).collect()
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------------
@@ -216,13 +219,25 @@ fn busy_state() -> AppState {
         at: 100.0,
         engine: Some(MemorySample { rss: 640_000_000, anonymous: 300_000_000, file: 340_000_000 }),
         window: MemorySample { rss: 73_000_000, ..MemorySample::default() },
-        engine_cpu_percent: 196.0,
-        window_cpu_percent: 6.0,
-        machine_cpu_percent: 99.0,
+        engine_cpu_percent: Some(196.0),
+        window_cpu_percent: Some(6.0),
+        machine_cpu_percent: Some(99.0),
         available: 8_500_000_000,
         total: 16_000_000_000,
         gpu: None,
     });
+    for step in 0..100 {
+        let at = f64::from(step);
+        let resident = if step < 66 { &state.resident[1..] } else { &state.resident[..] };
+        let parts = MemoryParts::of(resident, state.telemetry.sample.as_ref());
+        state.telemetry.memory_parts.push(at, &parts);
+        state.telemetry.engine_cpu.push(at, if step < 30 { 2.0 } else { 196.0 });
+        state.telemetry.window_cpu.push(at, 6.0);
+    }
+    state.telemetry.prefill.push(32.0, 0.0);
+    state.telemetry.prefill.push(32.0, 948.0);
+    state.telemetry.prefill.push(32.6, 948.0);
+    state.telemetry.prefill.push(32.6, 0.0);
     state
 }
 
@@ -234,6 +249,7 @@ fn generating() -> Activity {
         text: String::new(),
         kept: 0,
         prefill: None,
+        read_since: None,
         tokens: 3,
         last: 0.0,
         first: None,
@@ -373,6 +389,40 @@ fn the_design_is_edited_and_applied() {
 }
 
 #[test]
+fn an_edited_design_says_what_it_would_take() {
+    let mut harness = harness(busy_state());
+    harness.get_by_label_contains("Design: context 4,096").click();
+    harness.run();
+    let design = report("IQ4_NL").design;
+    assert!(harness.state().asked.contains(&Action::PredictDesign(Box::new(design.clone()))), "it is asked for");
+    harness.get_by_label("Memory: looking at the file");
+    let predicted = |memory: MemoryUse, nearest: Option<NearestFit>| {
+        let fits = nearest.is_none();
+        let estimate = Estimate { memory, total: memory.total(), available: 1_000_000_000, fits, freed_by_unload: 200_000_000 };
+        Inspection { model: design.model.clone(), info: ModelInfo::default(), estimate, nearest, weights_read: 0, kv_read: 0 }
+    };
+    let say = |harness: &mut Harness<'static, Window>, inspection: Inspection| {
+        harness.state_mut().state.prediction =
+            Some(Prediction { design: design.clone(), freed: 0, result: Some(Ok(inspection)), is_current: true });
+        harness.run();
+    };
+    say(&mut harness, predicted(MemoryUse { weights: 86_000_000, kv: 90_000_000, compute: 105_000_000 }, None));
+    harness.get_by_label("Memory of this design ≈ 281 MB of 1.2 GB: fits");
+    let nearest = NearestFit {
+        design: Design { n_ctx: 8192, ..design.clone() },
+        estimate: Estimate::default(),
+        words: "A context of 8192 instead of 16384 tokens fits: 900 MB".into(),
+    };
+    say(&mut harness, predicted(MemoryUse { weights: 86_000_000, kv: 2_000_000_000, compute: 105_000_000 }, Some(nearest.clone())));
+    harness.get_by_label("Memory of this design ≈ 2.2 GB of 1.2 GB: does not fit");
+    harness.get_by_label(&nearest.words);
+    harness.get_by_label("Use the nearest design that fits").click();
+    harness.run();
+    harness.get_by_label("Apply and reload").click();
+    assert_eq!(asked(&mut harness), [Action::ApplyDesign(Box::new(nearest.design))]);
+}
+
+#[test]
 fn warm_models_can_be_freed() {
     let mut harness = harness(busy_state());
     harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::D);
@@ -395,15 +445,33 @@ fn telemetry_says_its_numbers() {
     {
         harness.get_by_label(label);
     }
-    harness.get_by_label("Memory, predicted 275 MB");
+    harness.get_by_label("predicted 275 MB, took 281 MB,");
     harness.get_by_label("+2.2 %");
-    harness.get_by_label("Memory: weights 172 MB, KV cache 180 MB, compute 210 MB, engine, other 78 MB, window 73 MB");
+    harness.get_by_label("Memory: weights 86 MB, KV cache 90 MB, compute 105 MB, kept warm 281 MB, engine, other 78 MB, window 73 MB");
+    harness.get_by_label("Memory in all 713 MB");
+    harness.get_by_label("GPU memory not observable");
+    harness.get_by_label(
+        "Memory over time: weights 86 MB, KV cache 90 MB, compute 105 MB, kept warm 281 MB, engine, other 78 MB, window 73 MB",
+    );
+    harness.get_by_label("CPU over time: engine 196 %, window 6 %");
+    harness.get_by_label_contains("Prefill over time");
 }
 
 #[test]
 fn what_was_not_measured_is_a_dash() {
     let harness = harness(AppState::default());
-    for label in ["Decode – tokens/s", "Prefill – t/s", "TTFT – ms", "ITL p95 –", "CPU engine –"] {
+    for label in [
+        "Decode – tokens/s",
+        "Prefill – t/s",
+        "TTFT – ms",
+        "ITL p95 –",
+        "CPU engine –",
+        "CPU window –",
+        "Memory in all –",
+        "no model is loaded",
+        "Memory: weights –, KV cache –, compute –, kept warm –, engine, other –, window –",
+        "Memory over time, no value yet",
+    ] {
         harness.get_by_label(label);
     }
 }
@@ -416,11 +484,40 @@ fn plots_are_paused_and_exported() {
     harness.get_by_label("Plot options").click();
     harness.run();
     harness.get_by_label("Export as CSV…").click();
-    assert_eq!(asked(&mut harness), [Action::ExportPlotsCsv(None)]);
+    let shown = PlotRange { usual: [40.0, 100.0], zoomed: None };
+    assert_eq!(asked(&mut harness), [Action::ExportPlotsCsv(Some(shown))]);
+    harness.get_by_label("Plot options").click();
+    harness.run();
+    harness.get_by_label("Export as PNG…").click();
+    assert_eq!(asked(&mut harness), [Action::ExportPlotsPng(Some(shown))]);
     harness.get_by_label("Plot options").click();
     harness.run();
     harness.get_by_label("5 min").click();
     assert_eq!(asked(&mut harness), [Action::SetPlotWindow(300.0)]);
+}
+
+#[test]
+fn every_plot_zooms_with_the_others_and_the_export_is_of_what_is_seen() {
+    let mut harness = harness(busy_state());
+    let memory = harness.get_by_label_contains("Memory over time").rect();
+    harness.hover_at(memory.center());
+    harness.step();
+    harness.event(egui::Event::Zoom(3.0));
+    harness.run_steps(3);
+    harness.get_by_label("Reset the zoom");
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::K);
+    harness.run();
+    harness.get_by_label("Command").type_text("export csv");
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    let actions = asked(&mut harness);
+    let [Action::ExportPlotsCsv(Some(range))] = actions.as_slice() else { panic!("{actions:?}") };
+    let [from, to] = range.shown();
+    assert!((to - from - 20.0).abs() < 1.0 && from > 50.0 && to < 90.0, "{range:?}");
+    harness.run();
+    harness.get_by_label("Reset the zoom").click();
+    harness.run();
+    assert!(harness.query_by_label("Reset the zoom").is_none());
 }
 
 #[test]
@@ -436,18 +533,99 @@ fn an_unknown_bandwidth_can_be_measured() {
 fn a_speed_that_cannot_be_doubts_the_bandwidth() {
     let mut state = busy_state();
     state.telemetry.bandwidth_gb_s = Some(10.0);
-    let harness = harness(state);
-    harness.get_by_label_contains("Measuring anew");
+    let mut harness = harness(state);
+    harness.get_by_label("> 100 %: in doubt");
     assert!(harness.query_by_label_contains("169").is_none(), "no share above all of it is claimed");
+    harness.get_by_label("Measure the memory bandwidth anew").click();
+    assert_eq!(asked(&mut harness), [Action::ProbeBandwidth]);
+    harness.state_mut().state.activity = generating();
+    harness.run();
+    harness.get_by_label("Limit in doubt > 100 %");
+    // measured anew and still beyond it: the weights come out of the processor's cache
+    harness.state_mut().state.telemetry.bandwidth_confirmed = true;
+    harness.run();
+    harness.get_by_label("Of limit, with cache 169 %");
 }
 
 #[test]
 fn reading_a_prompt_shows_how_far_it_is() {
     let mut state = busy_state();
     state.activity = generating();
-    state.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0 });
+    state.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0, is_drawn: true });
     let harness = harness(state);
     harness.get_by_label("Reading the prompt, 25 %");
+}
+
+#[test]
+fn the_column_folds_by_itself_where_there_is_no_room() {
+    let mut narrow = harness_sized(busy_state(), [960.0, 640.0], Theme::Dark);
+    narrow.get_by_label("Decode 196.4 t/s");
+    narrow.get_by_label("Unfold the telemetry").click();
+    assert_eq!(asked(&mut narrow), [], "it cannot be unfolded there");
+    narrow.set_size(egui::vec2(1024.0, 640.0));
+    narrow.run();
+    narrow.get_by_label("Decode 196.4 tokens/s");
+    narrow.get_by_label("Fold the telemetry");
+}
+
+/// What is cut off by an edge of the window, or lies on something else that can be pressed, at this size and zoom.
+fn clipped(state: &AppState, size: [f32; 2], zoom: f32) -> Vec<String> {
+    let size = size.map(|side| (side / zoom).floor());
+    let harness = harness_sized(state.clone(), size, Theme::Dark);
+    let window = egui::Rect::from_min_size(egui::Pos2::ZERO, egui::Vec2::from(size));
+    let mut faults = Vec::new();
+    let mut bars = Vec::new();
+    for node in harness.query_all_by(|node| node.raw_bounds().is_some()) {
+        let (rect, known) = (node.rect(), node.accesskit_node());
+        let name = known.label().or_else(|| known.value()).unwrap_or_default();
+        if name.is_empty() || !rect.is_positive() {
+            continue;
+        }
+        // what scrolls may lie below the edge, but nothing lies beside it
+        if rect.left() < -0.5 || rect.right() > window.right() + 0.5 || rect.top() < -0.5 {
+            faults.push(format!("{name} at {rect:?} leaves {window:?}"));
+        }
+        // the pages that scroll go on below what is seen of them
+        let is_below = state.page == Page::Chat && rect.top() >= window.bottom() - 30.0;
+        let in_bar = rect.bottom() <= 56.0 || is_below;
+        if in_bar {
+            for (other, there) in &bars {
+                if rect.shrink(1.0).intersects(*there) {
+                    faults.push(format!("{name} lies on {other}"));
+                }
+            }
+            bars.push((name, rect));
+        }
+    }
+    faults
+}
+
+#[test]
+fn nothing_is_clipped_from_the_smallest_window_to_4k() {
+    for page in Page::ALL {
+        let state = on_page(page);
+        for size in [[1024.0, 640.0], [1440.0, 900.0], [3840.0, 2160.0]] {
+            for zoom in [0.75, 1.0, 1.25, 1.5, 2.0] {
+                let faults = clipped(&state, size, zoom);
+                assert!(faults.is_empty(), "{} at {size:?}, zoom {zoom}:\n{}", page.name(), faults.join("\n"));
+            }
+        }
+    }
+}
+
+#[test]
+fn arrows_walk_along_the_ladder() {
+    let mut harness = harness(busy_state());
+    harness.get_by_label("F16, 257 MB, on disk").focus();
+    harness.run();
+    harness.key_press(egui::Key::ArrowRight);
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    assert_eq!(asked(&mut harness), [Action::SelectRung("Q8_0".into())]);
+    harness.key_press(egui::Key::ArrowLeft);
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    assert_eq!(asked(&mut harness), [Action::SelectRung("F16".into())]);
 }
 
 #[test]
@@ -547,6 +725,20 @@ fn hundreds_of_families_cost_only_those_in_view() {
     harness.run();
     harness.get_by_label("Model Family 417");
     assert!(harness.query_by_label("Model Family 416").is_none());
+}
+
+#[test]
+fn a_death_is_told_above_every_page() {
+    for page in Page::ALL {
+        let mut state = on_page(page);
+        state.loaded = None;
+        let error = EngineError::new(ErrorKind::OutOfMemory, "The system ended the engine, because memory ran out");
+        state.crash = Some(Crash { error, retry: Some(Retry { design: report("IQ4_NL").design, reply: None }), is_death: true });
+        let mut harness = harness_sized(state, [1024.0, 640.0], Theme::Dark);
+        harness.get_by_label_contains("memory ran out");
+        harness.get_by_label("Go on: reload IQ4_NL").click();
+        assert_eq!(asked(&mut harness), [Action::Recover], "{}", page.name());
+    }
 }
 
 #[test]
@@ -697,7 +889,7 @@ fn the_log_is_filtered_and_copied() {
 #[test]
 fn the_status_bar_tells_of_the_engine() {
     let mut state = busy_state();
-    state.unsaved = Some(inferscope::protocol::EngineError::new(inferscope::protocol::ErrorKind::Disk, "The disk is full"));
+    state.unsaved = Some(EngineError::new(ErrorKind::Disk, "The disk is full"));
     let harness = harness(state);
     harness.get_by_label("Engine running, pid 20611");
     harness.get_by_label("llama.cpp b11434, AVX-512");
@@ -717,7 +909,7 @@ fn pictures() {
     };
     let mut chat = busy_state();
     chat.activity = generating();
-    chat.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0 });
+    chat.telemetry.prefilling = Some(Prefilling { cached: 0, done: 1024, total: 4096, began: 99.0, is_drawn: true });
     chat.notices.push(
         Severity::Warn,
         "Q6_K made in 4.2 s, 120 MB; 30 tensors do not fit its blocks and got another type",

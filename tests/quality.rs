@@ -7,8 +7,14 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use assert_cmd::cargo::cargo_bin;
+use inferscope::engine::backend::{Backend as _, Job};
+use inferscope::engine::llama::LlamaBackend;
+use inferscope::measure::quality::report;
+use inferscope::protocol::{Design, Event, JobId, Message, QualityPlan, QualityText, Role};
 use serde_json::Value;
 use support::gguf::{Tiny, tiny_llama};
 
@@ -100,4 +106,54 @@ fn what_cannot_be_compared_says_why() {
     refused(&[model, "--text", &file("latin", b"caf\xe9 ")], "UTF-8");
     refused(&[model, "--text", "/no/such/file"], "cannot be read");
     refused(&[tiny, "--text", &text], "vocabular");
+}
+
+#[test]
+fn of_a_chat_only_what_the_assistant_said_is_scored_in_one_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let tiny = dir.path().join("tiny.gguf");
+    tiny_llama(&tiny, &Tiny::default());
+    let say = |role, text: &str| Message { role, text: text.to_owned() };
+    let (first, second) = ("It is wide and old.", "Because the wind moves it.");
+    let talk = vec![
+        say(Role::User, "Tell me of the ocean."),
+        say(Role::Assistant, first),
+        say(Role::User, "Then why does it never rest?"),
+        say(Role::Assistant, second),
+    ];
+    let design = Design { threads: 1, ..Design::for_model(&tiny) };
+    let plan = QualityPlan {
+        reference: design.clone(),
+        candidates: vec![design],
+        text: QualityText::Chat(talk),
+        n_ctx: 512,
+        max_chunks: 0,
+        tight: None,
+        one_at_a_time: false,
+    };
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&heard);
+    let job = Job::new(JobId(1), Arc::new(AtomicBool::new(false)), move |event| into.lock().unwrap().push(event));
+    LlamaBackend::new(|_, _| {}).unwrap().quality(&plan, &job).unwrap();
+
+    let events = heard.lock().unwrap().clone();
+    let layout = events.iter().find_map(|event| if let Event::QualityLayout { layout, .. } = event { Some(layout.clone()) } else { None });
+    let layout = layout.expect("what is read is said first");
+    let mut scored = Vec::new();
+    for event in &events {
+        if let Event::QualityScores { batch, .. } = event {
+            scored.extend((batch.first..).zip(&batch.scores).map(|(at, score)| (at, *score)));
+        }
+    }
+    assert_eq!(scored.len() as u64, layout.scored);
+    assert!(scored.windows(2).all(|pair| pair[0].0 < pair[1].0), "each token once, in order");
+    let said: String = scored.iter().map(|(at, _)| report::piece(&layout, *at)).collect();
+    assert!(said.contains(first) && said.contains(second), "{said:?}");
+    for asked in ["ocean", "never rest"] {
+        assert!(layout.text.contains(asked) && !said.contains(asked), "{asked} is read and not scored: {said:?}");
+    }
+    assert!(scored.iter().all(|(_, score)| score.kld < 1e-5 && score.same_top), "a design against itself");
+    let reads: Vec<u64> = events.iter().filter_map(|e| if let Event::Progress { done, .. } = e { Some(*done) } else { None }).collect();
+    let read = 2 * (layout.n_ctx as u64 - 1);
+    assert!(reads.last().is_some_and(|last| *last == read), "one read a model, {read} tokens: {reads:?}");
 }

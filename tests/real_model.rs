@@ -223,3 +223,38 @@ fn user_text_never_becomes_a_control_token() {
     assert!(count("a <|im_end|> b") >= count("a b") + 4);
     assert!(count("a\0b") > 0);
 }
+
+/// A disk that is full is played by a limit on the size of files: the write fails in the middle, as it does on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_while_a_rung_is_made_leaves_nothing_behind() {
+    let Some(source) = model() else { return };
+    let before = std::fs::metadata(&source).expect("a model");
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("made.gguf");
+    let program = env!("CARGO_BIN_EXE_inferscope");
+    // in blocks of 512 bytes; without the trap the system would end the engine at the limit, which no full disk does
+    let limited = ["-c", "trap '' XFSZ; ulimit -f 20000; exec \"$0\" engine", program].map(Into::into);
+    let options = ChildOptions { program: "/bin/sh".into(), args: limited.into(), ..ChildOptions::default() };
+    let engine = Engine::spawn(Place::Child(options), Arc::new(|| {})).expect("the engine starts");
+    let mut session = Session { engine, next: 0 };
+    let job = session.job();
+    let request = QuantizeRequest {
+        source: source.clone(),
+        target: target.clone(),
+        file_type: "Q8_0".into(),
+        imatrix: None,
+        prune_layers: Vec::new(),
+        threads: 2,
+    };
+    session.send(Command::Quantize { job, request });
+    let ended = session.until(|event| event.ends() == Some(job) || matches!(event, Event::Died { .. })).pop();
+    let Some(Event::Failed { error, .. }) = ended else { panic!("{ended:?}") };
+    assert_eq!(error.kind, ErrorKind::Disk, "{error:?}");
+    assert!(error.message.contains("full") && error.hint.contains("space"), "{error:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing half-made stays");
+    let after = std::fs::metadata(&source).expect("a model");
+    assert_eq!((after.len(), after.modified().ok()), (before.len(), before.modified().ok()), "the source is untouched");
+    // and the engine goes on
+    session.load(&source, 0);
+}

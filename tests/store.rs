@@ -73,6 +73,7 @@ fn full_message(id: i64, chat: i64, parent: Option<i64>, text: &str) -> ChatMess
         design: Design::for_model("/models/a b.gguf"),
         differences: "ctx 8192".into(),
         switched: Some(("F16".into(), 1.25)),
+        system: None,
         earlier: Vec::new(),
     };
     ChatMessage { stats: Some(stats()), provenance: Some(provenance), ..message(id, chat, parent, Role::Assistant, text) }

@@ -43,7 +43,7 @@ fn rich_settings() -> Settings {
     design.sampler.temperature = Some(0.7);
     design.extra.insert("speculation".into(), serde_json::json!({"draft": "/m/b.gguf", "n": 4}));
     settings.remember(&design);
-    settings.bandwidth = Some(Bandwidth { gb_s: 41.5, threads: 8, cpu: "EPYC".into() });
+    settings.bandwidth = Some(Bandwidth { gb_s: 41.5, threads: 8, cpu: "EPYC".into(), ops_gflops: Some(812.5), build: "0.1.0".into() });
     settings.window = Some(WindowPlace { width: 1440.0, height: 900.0, x: Some(-3.0), y: None, maximized: false });
     settings
 }
@@ -157,7 +157,11 @@ proptest! {
     ]) {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         fs::write(dir.path().join("settings.toml"), &bytes).unwrap();
+        let peeked = SettingsFile::peek(dir.path());
+        prop_assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a look leaves everything as it is");
+        prop_assert_eq!(fs::read(dir.path().join("settings.toml")).unwrap(), bytes.clone());
         let (mut file, settings, notices) = SettingsFile::load(dir.path());
+        prop_assert_eq!(format!("{peeked:?}"), format!("{settings:?}"));
         prop_assert!(settings.zoom >= 0.5 && settings.zoom <= 4.0);
         for notice in notices.iter().filter(|n| matches!(n.kind, NoticeKind::Damaged | NoticeKind::NotUnderstood)) {
             prop_assert_eq!(fs::read(notice.path.as_ref().unwrap()).unwrap(), bytes.clone());

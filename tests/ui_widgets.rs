@@ -14,7 +14,7 @@ use inferscope::ui::icon;
 use inferscope::ui::theme::{self, Theme};
 use inferscope::ui::widgets::gallery::{self, GalleryState};
 use inferscope::ui::widgets::{
-    ListOutput, ListSpec, RowId, RungKey, RungState, SeriesPlot, VirtualList, rich_text, search_field, segmented,
+    ListOutput, ListSpec, RowId, RungKey, RungState, SeriesPlot, VirtualList, rich_text, search_field, segmented, time_axis,
 };
 
 /// Largest picture in the repository, in bytes.
@@ -437,7 +437,9 @@ fn a_plot_zooms_drags_and_resets_on_a_double_click() {
     let mut harness =
         Harness::builder().with_size(vec2(400.0, 200.0)).with_step_dt(0.05).with_context_setup(theme::install).build_ui_state(
             move |ui, zoomed: &mut Option<[f64; 2]>| {
-                *zoomed = SeriesPlot::new(egui::Id::unique("plot"), "Decode", "t/s", &points, [-60.0, 0.0]).interactive().show(ui).zoomed;
+                let axis = egui::Id::unique("axis");
+                SeriesPlot::new(egui::Id::unique("plot"), "Decode", "t/s", &points, [-60.0, 0.0]).axis(axis).show(ui);
+                *zoomed = time_axis::zoomed(ui.ctx(), axis);
             },
             None,
         );

@@ -6,7 +6,7 @@ use inferscope::protocol::{
     BenchPlan, BenchRow, BenchTest, CacheType, Command, Design, Dropped, Effective, EngineError, EngineFacts, ErrorKind, Event,
     FlashAttention, GenerateRequest, GenerateStats, JobId, LoadReport, LoadRequest, LogLevel, MemorySample, MemoryUse, Message, ModelInfo,
     Overflow, Prompt, QualityBatch, QualityLayout, QualityPlan, QualityText, QuantizeRequest, Rendered, Resident, Role, Sample, Sampler,
-    SamplerOverrides, SamplingDefaults, Setting, Stage, StopReason, TOP, TokenBatch, TokenScore, wire,
+    SamplerOverrides, SamplingDefaults, Setting, Stage, StopReason, Surroundings, TOP, TokenBatch, TokenScore, Warmup, wire,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -73,8 +73,14 @@ fn every_command_comes_back_as_it_went() {
         prune_layers: vec![1, 5],
         threads: 3,
     };
-    let plan =
-        BenchPlan { design: design(), tests: vec![BenchTest { n_prompt: 512, n_gen: 0, n_depth: 8 }], repetitions: 5, no_warmup: true };
+    let plan = BenchPlan {
+        design: design(),
+        tests: vec![BenchTest { n_prompt: 512, n_gen: 0, n_depth: 8 }],
+        repetitions: 5,
+        warmup: Warmup::None,
+        own_context: true,
+        keep_warm_bytes: 1 << 30,
+    };
     let quality = QualityPlan {
         reference: design(),
         candidates: vec![design()],
@@ -162,6 +168,11 @@ fn every_event_comes_back_as_it_went() {
     let row = BenchRow {
         test: BenchTest { n_prompt: 1, n_gen: 2, n_depth: 3 },
         samples_ns: vec![u64::MAX],
+        ttft_ns: vec![1],
+        gaps_ns: vec![vec![2, 3], Vec::new()],
+        surroundings: vec![Surroundings { background: Some(0.25), clock_mhz: None, celsius: Some(71.5) }],
+        warmups: 3,
+        prepare_ns: 4,
         info,
         model_type: "llama".into(),
         model_size: 1,
@@ -173,7 +184,8 @@ fn every_event_comes_back_as_it_went() {
     let mut events = vec![
         Event::Hello { version: wire::VERSION, pid: 1, facts: EngineFacts::default() },
         Event::Loaded { job, report: Box::new(report) },
-        Event::Unloaded { job, resident },
+        Event::Unloaded { job, resident: resident.clone() },
+        Event::Residents { job, resident },
         Event::Started { job, prompt_tokens: 1, cached_tokens: 0, dropped: None },
         Event::Tokens {
             job,
@@ -185,7 +197,7 @@ fn every_event_comes_back_as_it_went() {
         Event::QualityLayout { job, layout: Box::new(QualityLayout { text: "a b".into(), ends: vec![1, 3], ..QualityLayout::default() }) },
         Event::QualityScores { job, batch: QualityBatch { candidate: 1, first: 257, scores: vec![score], names: vec![(3, " b".into())] } },
         Event::Estimated { job, memory },
-        Event::Probed { job, bandwidth_gb_s: 18.5, threads: 2 },
+        Event::Probed { job, bandwidth_gb_s: 18.5, threads: 2, ops_gflops: Some(150.25) },
         Event::Done { job },
         Event::Failed { job, error: error() },
         Event::Died { jobs: vec![job, JobId(8)], error: error() },
@@ -243,6 +255,8 @@ fn what_is_too_long_is_not_written() {
     let event = Event::Log { level: LogLevel::Info, line: "x".repeat(wire::MAX_FRAME) };
     assert!(wire::write(&mut out, &event).is_err());
     assert!(out.is_empty(), "half a frame would be worse than none");
+    let error = wire::encode(&event).unwrap_err();
+    assert!(error.message.contains("64 MiB") && !error.hint.is_empty(), "{error:?}");
 }
 
 proptest! {

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{CompareAction, Page};
-use crate::protocol::{Alternative, Design, Overflow, SamplerOverrides};
-use crate::store::{ChatId, MessageId, Theme, WindowPlace};
+use super::{CompareAction, Page, PlotRange, QualityAction, SweepDraft};
+use crate::measure::kept::RunFormat;
+use crate::measure::sweep::SweepLimit;
+use crate::protocol::{Alternative, Design, Overflow, RunId, SamplerOverrides};
+use crate::store::{ChatId, DesignId, MessageId, Theme, WindowPlace};
 
 /// One thing a person asked, by mouse, by key or by dropping a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +19,10 @@ pub enum Action {
     PausePlots(bool),
     /// How many seconds the plots show
     SetPlotWindow(f32),
-    /// Write what the plots show to a CSV file: the times in view where the plots are zoomed, seconds
-    ExportPlotsCsv(Option<[f64; 2]>),
-    /// Write the telemetry column as it looks to a PNG file
-    ExportPlotsPng,
+    /// Write what the plots show to a CSV file; `None` = without a zoom
+    ExportPlotsCsv(Option<PlotRange>),
+    /// Write the telemetry column as it looks to a PNG file; `None` = without a zoom
+    ExportPlotsPng(Option<PlotRange>),
 
     /// Ask for a GGUF with the system's dialog
     PickModel,
@@ -32,6 +34,8 @@ pub enum Action {
     LoadAnyway,
     /// Load what was named as fitting instead
     LoadNearestFit,
+    /// Foretell what the design takes that is being edited
+    PredictDesign(Box<Design>),
     /// Load the edited design
     ApplyDesign(Box<Design>),
     /// Free the active model, or one that is kept warm
@@ -44,6 +48,19 @@ pub enum Action {
     Rescan,
     /// Measure this machine's memory bandwidth
     ProbeBandwidth,
+
+    /// Change what the next sweep is to be
+    SetSweepDraft(Box<SweepDraft>),
+    /// Change what a design must keep to, for the sweep that runs, too
+    SetLimits(Vec<SweepLimit>),
+    /// Measure what the draft says
+    StartSweep,
+    /// End the sweep; what was measured stands
+    StopSweep,
+    /// Take up an unfinished sweep of the disk, or the one that was stopped last
+    ResumeSweep(Option<String>),
+    /// Remove an unfinished sweep
+    ForgetSweep(String),
 
     /// Make the rung that was offered
     ConfirmMake,
@@ -90,6 +107,8 @@ pub enum Action {
     BranchToNewChat(MessageId),
     /// Show the exact prompt that the draft would be sent as
     ShowPrompt,
+    /// Show the exact prompt that this reply was made from
+    ShowPromptOf(MessageId),
     /// What to do with the prompt that did not fit
     ResolveOverflow(Overflow),
     /// What to do from now on when a prompt does not fit
@@ -107,6 +126,47 @@ pub enum Action {
 
     /// Something on the Compare page
     Compare(Box<CompareAction>),
+    /// Something on the Quality page
+    Quality(QualityAction),
+    /// Look at runs: one in detail, two against each other
+    ShowRuns(Vec<RunId>),
+    /// Name a run
+    NameRun(RunId, String),
+    /// File a run under these tags and no others
+    TagRun(RunId, Vec<String>),
+    /// Delete runs; can be undone
+    DeleteRuns(Vec<RunId>),
+    /// Bring deleted runs back
+    UndoDeleteRuns(Vec<RunId>),
+    /// Measure a run again
+    RepeatRun(RunId),
+    /// End what is being measured; whole cells are kept
+    StopMeasuring,
+    /// Measure the design used last after an update: from what, to what
+    StartCanary(String, String),
+    /// Ask where, then write runs
+    ExportRuns(Vec<RunId>, RunFormat),
+    /// Ask for a file of runs of others
+    ImportRuns,
+    /// Load the design of a run
+    UseRunDesign(RunId),
+
+    /// Save the design in force under a name
+    SaveDesign(String),
+    /// Load a saved design
+    UseDesign(DesignId),
+    /// Name a saved design
+    RenameDesign(DesignId, String),
+    /// Save a saved design once more
+    DuplicateDesign(DesignId),
+    /// Delete a saved design; can be undone
+    DeleteDesign(DesignId),
+    /// Bring a deleted design back
+    UndoDeleteDesign(DesignId),
+    /// Ask where, then write a saved design, or the one in force
+    ExportDesign(Option<DesignId>),
+    /// Ask for a design file
+    ImportDesign,
 
     /// Go on after the engine died
     Recover,

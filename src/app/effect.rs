@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::Forecast;
+use super::{Forecast, PlotRange, Unfinished};
 use crate::library::{Estimate, NearestFit, Scan};
+use crate::measure::kept::RunFormat;
+use crate::measure::sweep::{Sweep, SweepPlan};
 use crate::protocol::{Command, Design, EngineError, JobId, ModelInfo, QuantizeRequest, Run, RunId};
 use crate::store::{ChatId, ChatMessage, MessageId, Op, RunHead, SavedDesign, Settings};
 
@@ -20,6 +22,30 @@ pub enum Effect {
     Lane(usize, Box<Command>),
     /// End those engines: nothing more is asked of them
     EndLanes,
+    /// Read the headers of a sweep's files, and say what fits; answered by `Answer::SweepPrepared`
+    PrepareSweep(Box<SweepPlan>),
+    /// Give this to the engine that measures, which is started when there is none
+    Measure(Box<Command>),
+    /// Cancel a job of that engine
+    StopMeasuring(JobId),
+    /// End that engine
+    EndMeasuring,
+    /// Write a sweep, so that it can be resumed
+    KeepSweep(Box<Sweep>),
+    /// Remove a sweep that is done, by its name
+    DropSweep(String),
+    /// Read a sweep by its name; answered by `Answer::SweepRead`
+    ReadSweep(String),
+    /// Look for sweeps that are not done; answered by `Answer::SweepsFound`
+    FindSweeps,
+    /// To the engine that measures quality, which is started when there is none: chatting goes on, and what it measures is its own
+    Quality(Box<Command>),
+    /// End that engine: nothing more is asked of it
+    EndQuality,
+    /// Ask for a text file
+    PickText,
+    /// Read a text file; answered by `Answer::Text`
+    ReadText(PathBuf),
     /// Save, in order; answered by `Answer::Saved`
     Save {
         /// names the save
@@ -27,7 +53,13 @@ pub enum Effect {
         /// the changes
         ops: Vec<Op>,
     },
-    /// Keep a run that is new; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
+    /// Ask where, then write runs
+    ExportRuns(Vec<RunId>, RunFormat),
+    /// Ask for a file of runs; answered by `Answer::RunsImported`
+    PickRuns,
+    /// Ask for a design file; answered by `Answer::DesignImported`
+    PickDesign,
+    /// Keep a run that is new, with what is missing of its environment filled in; answered by `Answer::RunKept`, or `Answer::Unsaved` with the same number
     KeepRun {
         /// names the save
         seq: u64,
@@ -59,6 +91,13 @@ pub enum Effect {
         /// bytes that an unload would free
         freed: u64,
     },
+    /// The same for a design that is being edited; only the latest counts. Answered by `Answer::Predicted`
+    Predict {
+        /// the design
+        design: Box<Design>,
+        /// bytes that an unload would free
+        freed: u64,
+    },
     /// Ask for a GGUF
     PickModel,
     /// Ask for a folder
@@ -70,8 +109,8 @@ pub enum Effect {
         /// the contents
         text: String,
     },
-    /// Ask where, then write a picture of the telemetry column
-    SavePlotsPng,
+    /// Ask where, then write a picture of the telemetry column as it was when asked: the plots show these times
+    SavePlotsPng(PlotRange),
     /// Put on the clipboard
     Copy(String),
     /// End the application
@@ -81,6 +120,8 @@ pub enum Effect {
 /// What a header says and what the design would take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
+    /// The file as the library spells it: one file is one rung however it was named
+    pub model: PathBuf,
     /// The model
     pub info: ModelInfo,
     /// Memory, predicted
@@ -128,6 +169,10 @@ pub enum Answer {
     Runs(Vec<RunHead>),
     /// Runs with everything
     RunsRead(Vec<Run>),
+    /// A file of runs was read: its name, and the runs or why there are none
+    RunsImported(String, Result<Vec<Run>, String>),
+    /// A design file was read: its name without the ending, and the design or why it is none
+    DesignImported(String, Result<Box<Design>, String>),
     /// The saved designs, by name
     Designs(Vec<SavedDesign>),
     /// The model folders
@@ -139,8 +184,23 @@ pub enum Answer {
         /// what came of it
         result: Box<Result<Inspection, EngineError>>,
     },
+    /// A sweep whose files were looked at
+    SweepPrepared(Box<SweepPlan>),
+    /// A sweep of the disk
+    SweepRead(Box<Sweep>),
+    /// Sweeps that are not done, the latest first
+    SweepsFound(Vec<Unfinished>),
+    /// What a design that is being edited would take
+    Predicted {
+        /// the design asked about
+        design: Box<Design>,
+        /// what came of it
+        result: Box<Result<Inspection, EngineError>>,
+    },
     /// Whether what is changed gets to the disk: an error once it does not, nothing once it does again
     Health(Option<EngineError>),
+    /// A text file
+    Text(PathBuf, Box<Result<String, EngineError>>),
     /// Something that only has to be said
     Notice(super::Severity, String),
 }

@@ -32,6 +32,16 @@ impl History {
         self.whole.iter().find(|run| run.id == id)
     }
 
+    /// The run that a run is shown against: the one it repeats, else the latest earlier one of the same design and work that did not fail.
+    pub fn predecessor(&self, id: RunId) -> Option<RunId> {
+        let head = self.head(id)?;
+        let is_earlier = |other: &&RunHead| {
+            other.id < id && other.failure.is_none() && other.design_hash == head.design_hash && other.workload == head.workload
+        };
+        let repeated = head.repeats.filter(|repeated| self.head(*repeated).is_some());
+        repeated.or_else(|| self.runs.iter().find(is_earlier).map(|other| other.id))
+    }
+
     /// Takes the list in.
     pub(super) fn set(&mut self, mut runs: Vec<RunHead>) {
         runs.sort_by_key(|head| std::cmp::Reverse(head.id));

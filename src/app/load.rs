@@ -1,6 +1,7 @@
 //! A load on its way: what is wanted, what runs, and the reply that waits for it.
 
-use crate::protocol::{Design, JobId, MemoryUse};
+use super::Inspection;
+use crate::protocol::{Design, EngineError, JobId, MemoryUse};
 use crate::store::{ChatId, MessageId};
 
 /// Which reply: it is found again although another chat was opened meanwhile.
@@ -23,6 +24,19 @@ pub struct Forecast {
     pub kv_read: u64,
 }
 
+/// What is foretold of a design while it is edited.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The design
+    pub design: Design,
+    /// Bytes that an unload was taken to free
+    pub freed: u64,
+    /// What came of it: until it has, what was foretold of the design before
+    pub result: Option<Result<Inspection, EngineError>>,
+    /// Whether the result is this design's
+    pub is_current: bool,
+}
+
 /// A load that was asked for and has not begun: its file is being looked at, or something else has to end first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantedLoad {
@@ -36,6 +50,10 @@ pub struct WantedLoad {
     pub keep_warm: Option<u64>,
     /// What was foretold of it, once its file was looked at
     pub forecast: Option<Forecast>,
+    /// Its job, where the engine was told already and does it as soon as what runs has ended
+    pub asked: Option<JobId>,
+    /// It was told to stop before it began
+    pub stopped: bool,
 }
 
 /// A load that runs.

@@ -10,7 +10,11 @@ mod compare;
 mod effect;
 mod history;
 mod load;
+mod measure;
+mod memory;
 mod notices;
+pub mod quality;
+mod repeat;
 mod state;
 mod telemetry;
 pub mod update;
@@ -20,11 +24,15 @@ pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
 pub use compare::{Asked, Compare, CompareAction, CompareFormat, Lane, LaneState};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
-pub use load::{Forecast, Loading, ReplyId, WantedLoad};
+pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};
+pub use measure::{Doing, Measure, SweepDraft, Unfinished};
+pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
+pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
+pub use repeat::{Measuring, Outcome, Purpose};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
     PromptView, Retry,
 };
-pub use telemetry::{Marker, MarkerKind, Points, Prefilling, Telemetry, visibly_differs};
+pub use telemetry::{Marker, MarkerKind, PlotRange, Points, Prefilling, Telemetry, visibly_differs};
 pub use update::compare_why_not;

@@ -71,6 +71,14 @@ impl Notices {
         }
     }
 
+    /// Adds an offer that stays until it is taken or put away.
+    pub fn offer(&mut self, text: impl Into<String>, action: NoticeAction) {
+        self.push(Severity::Info, text, Vec::new(), Some(action), 0.0);
+        if let Some(notice) = self.list.last_mut() {
+            notice.until = None;
+        }
+    }
+
     /// Takes one away.
     pub fn dismiss(&mut self, id: u64) {
         self.list.retain(|notice| notice.id != id);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Chats, Compare, Forecast, History, Loading, Notices, ReplyId, Telemetry, WantedLoad};
+use super::{
+    Chats, Compare, Forecast, History, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry, WantedLoad,
+};
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
     Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
@@ -29,22 +31,28 @@ pub enum Page {
     Chat,
     /// The same prompt to several designs
     Compare,
+    /// What a rung costs in quality
+    Quality,
     /// Families, rungs, folders
     Library,
+    /// What was measured
+    Runs,
     /// How it behaves
     Settings,
 }
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Compare, Self::Library, Self::Settings];
+    pub const ALL: [Self; 6] = [Self::Chat, Self::Compare, Self::Quality, Self::Library, Self::Runs, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
             Self::Compare => "Compare",
+            Self::Quality => "Quality",
             Self::Library => "Library",
+            Self::Runs => "Runs",
             Self::Settings => "Settings",
         }
     }
@@ -80,6 +88,8 @@ pub struct Generating {
     pub kept: usize,
     /// Reading the prompt: tokens done, tokens in all
     pub prefill: Option<(u64, u64)>,
+    /// When reading the prompt began, seconds
+    pub read_since: Option<f64>,
     /// Tokens of the reply so far
     pub tokens: u32,
     /// When the last merged batch ended, engine clock, seconds
@@ -106,6 +116,7 @@ impl Generating {
             kept: text.len(),
             text,
             prefill: None,
+            read_since: None,
             tokens: 0,
             last: 0.0,
             first: None,
@@ -217,6 +228,8 @@ pub struct FitWarning {
 pub struct PromptView {
     /// Asked for by this job; replaced when it answers
     pub job: JobId,
+    /// What to know when it is that of a reply rather than of the draft; `None` for the draft's
+    pub of_reply: Option<Vec<String>>,
     /// The prompt, once there
     pub rendered: Option<Result<Rendered, EngineError>>,
 }
@@ -293,8 +306,12 @@ pub struct AppState {
     pub log: Vec<String>,
     /// The engine died, or a load was refused
     pub crash: Option<Crash>,
+    /// What is foretold of the design that is being edited
+    pub prediction: Option<Prediction>,
     /// A rung that is being made
     pub making: Option<Making>,
+    /// A run that is being measured again, or the canary
+    pub measuring: Option<Measuring>,
     /// What lies over the page
     pub dialog: Dialog,
     /// The models on disk
@@ -303,12 +320,16 @@ pub struct AppState {
     pub chats: Chats,
     /// What was measured, and saved designs
     pub history: History,
+    /// Sweeps
+    pub measure: Measure,
     /// How full the context is
     pub meter: ContextMeter,
     /// The same prompt to several designs
     pub compare: Compare,
     /// The plots
     pub telemetry: Telemetry,
+    /// What designs cost in quality
+    pub quality: Quality,
     /// What is remembered
     pub settings: Settings,
     /// Messages to the user
@@ -358,6 +379,8 @@ pub struct Internal {
     pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds
     pub(super) autoload_first: bool,
+    /// What came of the last measurement, until it is told
+    pub(super) outcome: Outcome,
     /// The chat whose draft is sent once the model is ready
     pub(super) send_when_ready: Option<ChatId>,
 }
@@ -421,7 +444,8 @@ impl AppState {
 
     /// Whether anything runs that needs frames to show its progress.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.activity, Activity::None) || self.making.is_some() || self.compare.is_running()
+        let measures = self.measure.is_running() || self.measuring.is_some() || self.quality.is_running() || self.compare.is_running();
+        measures || !matches!(self.activity, Activity::None) || self.making.is_some()
     }
 
     /// Memory that was foretold for the model that is being loaded, else for the one that is.
@@ -441,6 +465,11 @@ impl AppState {
     /// What is to be done when a prompt does not fit.
     pub fn overflow(&self) -> Overflow {
         self.settings.overflow
+    }
+
+    /// Whether the memory bandwidth is being measured.
+    pub fn is_probing(&self) -> bool {
+        self.internal.probing.is_some()
     }
 
     /// Whether nothing is under way behind the scenes either: no file being looked at, nothing being counted, probed or

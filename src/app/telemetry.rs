@@ -1,6 +1,6 @@
 //! What the plots show: rates, memory and the events that explain their steps.
 
-use super::Forecast;
+use super::{Forecast, MemoryHistory, MemoryParts};
 use crate::measure::Roofline;
 use crate::protocol::{MemoryUse, Sample};
 
@@ -41,7 +41,7 @@ impl Points {
         self.points.last().map(|point| point[1])
     }
 
-    fn forget_before(&mut self, time: f64) {
+    pub(super) fn forget_before(&mut self, time: f64) {
         let keep_from = self.points.partition_point(|point| point[0] < time);
         if keep_from > KEEP_POINTS / 4 {
             self.points.drain(..keep_from);
@@ -75,6 +75,22 @@ pub struct Marker {
     pub text: String,
 }
 
+/// The times that the plots show, seconds since the application began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlotRange {
+    /// Without a zoom: the latest minutes, or those before the plots were paused
+    pub usual: [f64; 2],
+    /// What is looked at instead, while zoomed
+    pub zoomed: Option<[f64; 2]>,
+}
+
+impl PlotRange {
+    /// The times at both edges of the plots.
+    pub fn shown(&self) -> [f64; 2] {
+        self.zoomed.unwrap_or(self.usual)
+    }
+}
+
 /// How far a prompt is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prefilling {
@@ -86,6 +102,8 @@ pub struct Prefilling {
     pub total: u64,
     /// When it began, seconds
     pub began: f64,
+    /// Whether the plot shows it already
+    pub is_drawn: bool,
 }
 
 impl Prefilling {
@@ -105,8 +123,8 @@ pub struct Telemetry {
     pub prefill: Points,
     /// Resident set of the engine, bytes
     pub engine_rss: Points,
-    /// Resident set of this process, bytes
-    pub window_rss: Points,
+    /// Memory by purpose
+    pub memory_parts: MemoryHistory,
     /// CPU of the engine, 100 = one core
     pub engine_cpu: Points,
     /// CPU of this process, 100 = one core
@@ -148,18 +166,20 @@ impl Telemetry {
         self.markers.push(Marker { at, kind, text: text.into() });
     }
 
-    /// Takes a sample in; says whether anything a person would see has changed.
-    pub fn take(&mut self, at: f64, sample: Sample) -> bool {
+    /// Takes a sample in, with where the memory is at that time; says whether anything a person would see has changed.
+    pub fn take(&mut self, at: f64, sample: Sample, memory: &MemoryParts) -> bool {
         let changed = self.sample.is_none_or(|before| visibly_differs(&before, &sample));
-        self.engine_rss.push(at, sample.engine.map_or(0.0, |engine| engine.rss as f64));
-        self.window_rss.push(at, sample.window.rss as f64);
-        self.engine_cpu.push(at, f64::from(sample.engine_cpu_percent));
-        self.window_cpu.push(at, f64::from(sample.window_cpu_percent));
-        for series in
-            [&mut self.decode, &mut self.prefill, &mut self.engine_rss, &mut self.window_rss, &mut self.engine_cpu, &mut self.window_cpu]
-        {
-            series.forget_before(at - KEEP_SECONDS);
+        // what was not measured is a gap, not a nought
+        self.engine_rss.push(at, sample.engine.map_or(f64::NAN, |engine| engine.rss as f64));
+        self.engine_cpu.push(at, sample.engine_cpu_percent.map_or(f64::NAN, f64::from));
+        self.window_cpu.push(at, sample.window_cpu_percent.map_or(f64::NAN, f64::from));
+        self.memory_parts.push(at, memory);
+        // while the plots stand still, what they show is kept
+        let keep_from = self.paused_at.map_or(at, |paused| paused.min(at)) - KEEP_SECONDS;
+        for series in [&mut self.decode, &mut self.prefill, &mut self.engine_rss, &mut self.engine_cpu, &mut self.window_cpu] {
+            series.forget_before(keep_from);
         }
+        self.memory_parts.forget_before(keep_from);
         self.sample = Some(sample);
         changed
     }
@@ -196,14 +216,16 @@ impl Telemetry {
 /// A rise of the window's own CPU is not: painting it would be the next rise, and the window would never come to rest.
 pub fn visibly_differs(shown: &Sample, new: &Sample) -> bool {
     let far = |a: u64, b: u64| a.abs_diff(b) >= 4_000_000;
+    let cpu = |percent: Option<f32>| percent.unwrap_or(0.0);
     let engine = match (shown.engine, new.engine) {
         (Some(a), Some(b)) => far(a.rss, b.rss),
         (a, b) => a.is_some() != b.is_some(),
     };
     engine
         || far(shown.window.rss, new.window.rss)
-        || (shown.engine_cpu_percent - new.engine_cpu_percent).abs() >= 2.0
-        || shown.window_cpu_percent - new.window_cpu_percent >= 2.0
+        || shown.engine_cpu_percent.is_some() != new.engine_cpu_percent.is_some()
+        || (cpu(shown.engine_cpu_percent) - cpu(new.engine_cpu_percent)).abs() >= 2.0
+        || cpu(shown.window_cpu_percent) - cpu(new.window_cpu_percent) >= 2.0
         || shown.available.abs_diff(new.available) > shown.total / 50
 }
 
@@ -240,14 +262,14 @@ mod tests {
 
     #[test]
     fn painting_does_not_ask_for_painting() {
-        let at = |window_cpu_percent| Sample { window_cpu_percent, ..Sample::default() };
+        let at = |percent| Sample { window_cpu_percent: Some(percent), ..Sample::default() };
         assert!(!visibly_differs(&at(0.0), &at(30.0)));
         assert!(visibly_differs(&at(30.0), &at(0.0)));
     }
 
     #[test]
     fn a_prefill_rate_is_over_all_of_it() {
-        let prefilling = Prefilling { cached: 1000, done: 1500, total: 4000, began: 2.0 };
+        let prefilling = Prefilling { cached: 1000, done: 1500, total: 4000, began: 2.0, is_drawn: false };
         assert_eq!(prefilling.rate(3.0), Some(500.0));
         assert_eq!(prefilling.rate(2.000_1), None, "no five million tokens a second");
         assert_eq!(Prefilling { done: 1000, ..prefilling }.rate(3.0), None);

@@ -7,10 +7,13 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::design::DesignArgs;
+use super::runs_args::RunsArgs;
+use super::sweep::args::{self as sweep_args, SweepArgs};
 use crate::measure::plan;
 use crate::protocol::{FileType, Overflow, build};
 
-const EXIT: &str = "\
+/// What every command's exit status means.
+pub(super) const EXIT: &str = "\
 Exit status:
   0  done, and what was asked holds
   1  done, but the answer is no: the file is not valid, the design does not fit, the reply was stopped
@@ -93,6 +96,12 @@ pub enum Command {
     /// Measure what designs cost in quality against a reference: perplexity, KL divergence, same top token, greedy divergence
     #[command(after_help = EXIT)]
     Quality(QualityArgs),
+    /// Measure a set of designs fairly against each other: the front, what breaks a limit, and the best
+    #[command(after_help = sweep_args::help())]
+    Sweep(SweepArgs),
+    /// List, show, compare, export and import what was measured and kept
+    #[command(after_help = EXIT)]
+    Runs(RunsArgs),
 }
 
 /// Options of `doctor`.
@@ -312,12 +321,19 @@ pub struct BenchArgs {
     /// Leave out the measurement of memory bandwidth, and with it the roofline
     #[arg(long)]
     pub no_probe: bool,
+    /// Keep every row as a run, where the window and `inferscope runs` find it
+    #[arg(long)]
+    pub keep: bool,
     /// The design
     #[command(flatten)]
     pub design: DesignArgs,
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+/// A number above 0.
+///
+/// # Errors
+/// A sentence for everything else.
+pub(super) fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("must be a number above 0".into()),
@@ -333,8 +349,8 @@ pub struct QualityArgs {
     /// What is taken for right, usually F16; without it, the perplexity of each file alone
     #[arg(long, value_name = "REF")]
     pub reference: Option<String>,
-    /// The text, UTF-8; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
+    /// The text, UTF-8; `-` reads it from standard input, `builtin` is the evaluation text that ships with the program
+    #[arg(long, value_name = "FILE", default_value = crate::library::text::BUILTIN)]
     pub text: String,
     /// Tokens of a chunk (llama-perplexity's -c); the second half of each chunk is scored
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
@@ -370,6 +386,37 @@ mod tests {
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(super::super::short::expand(line.split(' ').map(Into::into)))
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_words_are_a_command_or_a_usage_error(
+            words in proptest::collection::vec(
+                "(bench|run|quantize|estimate|quality|models|--to|--json|-p|-n|-ub|-pg|-ctk|-fa|-c|--prune-layers|--temp|--seed|--|m|q8_0|Q4_K_M|x=|[0-9,*+-]{1,12}|\\PC{0,6})",
+                0..9,
+            )
+        ) {
+            let line = ["inferscope".to_owned()].into_iter().chain(words).map(Into::into);
+            drop(Cli::try_parse_from(super::super::short::expand(line)));
+        }
+
+        #[test]
+        fn any_size_or_level_is_read_or_named(text in "([0-9]{1,11}|[+*,-]|[A-Za-z_]{1,4}|\\PC){0,8}") {
+            for list in [counts(&text).map(|list| list.0), layers(&text).map(|list| list.0)] {
+                match list {
+                    Ok(list) => proptest::prop_assert!(list.len() <= 10_001),
+                    Err(why) => proptest::prop_assert!(!why.is_empty()),
+                }
+            }
+            if let Ok(level) = file_type(&text) {
+                proptest::prop_assert!(level.name.eq_ignore_ascii_case(&text));
+            }
+            if let Ok((prompt, generated)) = plan::parse_pair(&text) {
+                proptest::prop_assert_eq!(text.split(',').map(|n| n.trim().parse::<u32>().unwrap()).collect::<Vec<_>>(), [prompt, generated]);
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use super::output::Output;
 use super::session::{Session, file_name, unexpected};
 use crate::library::{self, Header};
 use crate::measure::bench::{BenchReport, Markdown, csv_header, footer};
+use crate::measure::kept;
 use crate::measure::plan::cells;
 use crate::measure::{Roofline, Trust};
-use crate::protocol::{BenchPlan, Command, Design, Event, build};
+use crate::protocol::{BenchPlan, Command, Design, Environment, Event, Warmup, build};
 
 /// Runs the command; the exit status.
 ///
@@ -34,10 +35,14 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
         BenchFormat::Json | BenchFormat::Jsonl => {}
     }
     let mut reports = Vec::new();
+    let mut kept_ids = Vec::new();
     for (design, header) in designs {
         let roof = bandwidth.map(|gb_s| roofline(gb_s, header.as_ref(), &design));
-        let plan = BenchPlan { design: design.clone(), tests: tests.clone(), repetitions: args.repetitions, no_warmup: args.no_warmup };
+        let warmup = if args.no_warmup { Warmup::None } else { Warmup::Stable };
+        let plan =
+            BenchPlan { design: design.clone(), tests: tests.clone(), repetitions: args.repetitions, warmup, ..BenchPlan::default() };
         let name = file_name(&design.model);
+        let environment = args.keep.then(|| library::environment(&facts, &design, None));
         let ended = session.run(
             |job| Command::Bench { job, plan },
             |event| {
@@ -48,6 +53,11 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
                         let report = BenchReport::new(row, &facts, &design, roof.as_ref(), build::VERSION);
                         print(&report, format, &table, out)?;
                         reports.push(report);
+                        if let Some(environment) = &environment {
+                            let environment = Environment { bandwidth_gb_s: bandwidth, ..environment.clone() };
+                            let run = kept::bench_run(&design, row, environment, chrono::Utc::now().timestamp_millis());
+                            kept_ids.push(super::runs::keep(run, out)?.0);
+                        }
                     }
                     _ => {}
                 }
@@ -59,6 +69,10 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
             Event::Done { .. } => {}
             other => return Err(unexpected(&other)),
         }
+    }
+    if let (Some(first), Some(last)) = (kept_ids.first(), kept_ids.last()) {
+        let which = if first == last { format!("run {first}") } else { format!("runs {first} to {last}") };
+        out.note(&format!("kept as {which}; `inferscope runs show {first}` shows it"));
     }
     match format {
         BenchFormat::Json => out.document(&reports)?,

@@ -167,6 +167,8 @@ impl DesignArgs {
         set_some(&mut sampler.frequency_penalty, self.frequency_penalty.as_ref());
         set_some(&mut sampler.penalty_last_n, self.repeat_last_n.as_ref());
         set_some(&mut sampler.seed, self.seed.as_ref());
+        // a design file can say nan, which no option can
+        sampler.check().map_err(|error| CliError { path: self.design.clone(), ..CliError::usage(error.message).hint(error.hint) })?;
         Ok(design)
     }
 }
@@ -280,6 +282,10 @@ mod tests {
         std::fs::write(&path, "n_ctx = \"many\"").unwrap();
         let wrong = design(&["--design", path.to_str().unwrap()]).unwrap_err();
         assert_eq!(wrong.kind, "invalid_design");
-        assert_eq!(wrong.path, Some(path));
+        assert_eq!(wrong.path, Some(path.clone()));
+        std::fs::write(&path, "[sampler]\ntemperature = nan\n").unwrap();
+        let wrong = design(&["--design", path.to_str().unwrap()]).unwrap_err();
+        assert!(wrong.status == 2 && wrong.message.contains("temperature"), "{wrong:?}");
+        assert!(design(&["--design", path.to_str().unwrap(), "--temp", "1"]).is_ok(), "an option takes its place");
     }
 }

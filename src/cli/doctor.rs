@@ -1,6 +1,6 @@
 //! `doctor`: what this machine is, what would work on it, and what to fix.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
@@ -34,14 +34,17 @@ struct Problem {
 /// When the window could not be driven, or the output not be written. What is wrong with the machine is a result.
 pub fn run(args: &DoctorArgs, global: &Global, hooks: &Hooks, out: Output) -> Result<u8, CliError> {
     let mut problems = Vec::new();
-    let (facts, bandwidth) = engine(args, global, out, &mut problems);
+    let (dirs, settings) = names::settings();
     let cpu = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing())).ok();
     let cpu_name = cpu.as_ref().and_then(|c| c.cpus().first()).map(|c| c.brand().trim().to_owned()).unwrap_or_default();
     let logical = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let physical = System::physical_core_count().unwrap_or(logical);
     let memory = MachineMemory::read();
-    let (dirs, settings) = names::settings();
-    let models_dir = settings.models_dir.clone().or_else(|| dirs.as_ref().map(library_dir)).unwrap_or_else(|| PathBuf::from("models"));
+    // what the window measured on this processor and keeps is as good as a new figure, and takes no time
+    let kept = settings.bandwidth.filter(|kept| kept.cpu == cpu_name && kept.gb_s > 0.0).map(|kept| kept.gb_s);
+    let (facts, bandwidth) = engine(args, kept, global, out, &mut problems);
+    let source = bandwidth.map(|_| if kept.is_some() { "kept" } else { "measured" });
+    let models_dir = names::models_dir();
     let scan = library::scan(&names::known_dirs(), &mut ScanCache::new());
     let models = scan.n_files();
     find_problems(&facts, &memory, models, &models_dir, &mut problems);
@@ -71,6 +74,7 @@ pub fn run(args: &DoctorArgs, global: &Global, hooks: &Hooks, out: Output) -> Re
         "cpu": {"name": cpu_name, "logical": logical, "physical": physical},
         "memory": {"total": memory.total, "available": memory.available, "limited": memory.limited},
         "bandwidth_gb_s": bandwidth,
+        "bandwidth_source": source,
         "dirs": {
             "data": dirs.as_ref().map(|d| &d.data),
             "config": dirs.as_ref().map(|d| &d.config),
@@ -87,27 +91,23 @@ pub fn run(args: &DoctorArgs, global: &Global, hooks: &Hooks, out: Output) -> Re
     Ok(if blocked { NO } else { 0 })
 }
 
-fn library_dir(dirs: &crate::store::Dirs) -> PathBuf {
-    dirs.models()
-}
-
 fn problem(what: impl Into<String>, fix: impl Into<String>) -> Problem {
     Problem { what: what.into(), fix: fix.into(), blocking: false }
 }
 
-/// What the engine says of itself, and the bandwidth it measures.
-fn engine(args: &DoctorArgs, global: &Global, out: Output, problems: &mut Vec<Problem>) -> (EngineFacts, Option<f64>) {
+/// What the engine says of itself, and the bandwidth: the kept figure, else the one it measures.
+fn engine(args: &DoctorArgs, kept: Option<f64>, global: &Global, out: Output, problems: &mut Vec<Problem>) -> (EngineFacts, Option<f64>) {
     let mut session = match Session::start(global, out) {
         Ok(session) => session,
         Err(error) => {
             let fix = if error.hint.is_empty() { "Run `inferscope doctor --verbose` to see what it says".to_owned() } else { error.hint };
             problems.push(Problem { what: format!("The engine does not start: {}", error.message), fix, blocking: true });
-            return (EngineFacts::default(), None);
+            return (EngineFacts::default(), kept);
         }
     };
     let facts = session.facts().clone();
-    if args.no_probe {
-        return (facts, None);
+    if args.no_probe || kept.is_some() {
+        return (facts, kept);
     }
     match session.probe(0) {
         Ok(gb_s) => (facts, Some(gb_s)),
@@ -199,7 +199,8 @@ fn words(value: &Value, facts: &EngineFacts, problems: &[Problem]) -> String {
     row("processor", format!("{}, {} cores, {} threads", text("/cpu/name"), number("/cpu/physical"), number("/cpu/logical")));
     row("memory", format!("{} of {} available", format::bytes(number("/memory/available")), format::bytes(number("/memory/total"))));
     let bandwidth = value["bandwidth_gb_s"].as_f64();
-    row("bandwidth", bandwidth.map_or_else(|| "not measured".into(), |gb_s| format!("{gb_s:.1} GB/s, reading")));
+    let when = if text("/bandwidth_source") == "kept" { ", measured by the window and kept" } else { "" };
+    row("bandwidth", bandwidth.map_or_else(|| "not measured".into(), |gb_s| format!("{gb_s:.1} GB/s, reading{when}")));
     row("models", format!("{} on disk; ours are in {}", number("/models"), text("/dirs/models")));
     row("chats", text("/dirs/data"));
     row("settings", text("/dirs/config"));

@@ -7,7 +7,7 @@ use super::error::{CliError, NO};
 use super::names;
 use super::output::{Output, table};
 use super::session::{Session, unexpected};
-use crate::library::{self, Header, MachineMemory};
+use crate::library::{self, Header, MachineMemory, NearestFit, ScanCache};
 use crate::measure::format;
 use crate::protocol::{Command, Design, Event, MemoryUse};
 
@@ -34,7 +34,7 @@ pub fn run(args: &EstimateArgs, global: &Global, out: Output) -> Result<u8, CliE
             Err(error) => return Err(error),
         }
     }
-    let nearest = library::nearest_fit(None, &design, &machine, 0);
+    let nearest = if estimate.fits { Vec::new() } else { nearest(&design, &header, estimate.total, &machine) };
     let value = json!({
         "weights": estimate.memory.weights,
         "kv": estimate.memory.kv,
@@ -44,7 +44,7 @@ pub fn run(args: &EstimateArgs, global: &Global, out: Output) -> Result<u8, CliE
         "memory_total": machine.total,
         "fits": estimate.fits,
         "source": source,
-        "nearest": nearest.iter().map(|n| &n.words).collect::<Vec<_>>(),
+        "nearest": nearest.iter().map(|n| json!({"words": n.words, "model": n.design.model, "n_ctx": n.design.n_ctx, "total": n.estimate.total})).collect::<Vec<_>>(),
         "design": design,
     });
     out.result(&value, || {
@@ -73,6 +73,17 @@ fn asked(design: &Design, global: &Global, out: Output) -> Result<MemoryUse, Cli
         Event::Estimated { memory, .. } => Ok(memory),
         other => Err(unexpected(&other)),
     }
+}
+
+/// What would fit instead: a smaller context, or a smaller rung of the same family on disk, as the window offers them. Where the engine
+/// wants more than the header foretold, the machine counts as smaller by so much.
+fn nearest(design: &Design, header: &Header, total: u64, machine: &MachineMemory) -> Vec<NearestFit> {
+    let more = total.saturating_sub(library::estimate(header, design, machine, 0).total);
+    let machine = MachineMemory { available: machine.available.saturating_sub(more), ..*machine };
+    let mut dirs = names::known_dirs();
+    dirs.extend(design.model.parent().map(Into::into));
+    let scan = library::scan(&dirs, &mut ScanCache::new());
+    library::nearest_fit(scan.family_of(&design.model), design, &machine, 0)
 }
 
 /// The library's rule, asked about the engine's total: as if the difference to the header's were taken from, or given to, the machine.

@@ -126,7 +126,7 @@ fn stop_word(stop: &StopReason) -> &'static str {
 
 fn document(text: &str, stats: &GenerateStats, report: &LoadReport) -> serde_json::Value {
     let stop_text = if let StopReason::StopText(text) = &stats.stop { Some(text) } else { None };
-    json!({
+    let mut document = json!({
         "text": text,
         "tokens": stats.tokens,
         "stop_reason": stop_word(&stats.stop),
@@ -152,7 +152,17 @@ fn document(text: &str, stats: &GenerateStats, report: &LoadReport) -> serde_jso
             "compute": report.memory.compute,
             "total": report.memory.total(),
         },
-    })
+    });
+    // what did not happen has no time: there is no first token of a reply without tokens, and no gap between fewer than two
+    if let Some(fields) = document.as_object_mut() {
+        let unmeasured: &[&str] = match stats.predicted_tokens {
+            0 => &["ttft_ms", "decode_tps", "itl_p95_ms"],
+            1 => &["decode_tps", "itl_p95_ms"],
+            _ => &[],
+        };
+        fields.retain(|name, _| !unmeasured.contains(&name.as_str()));
+    }
+    document
 }
 
 /// A token after the other: its text in the reply, the natural logarithm of its probability before any sampler, and the most probable tokens.
@@ -179,15 +189,17 @@ fn logprobs(text: &str, probs: &[TokenProb]) -> serde_json::Value {
 /// One line under the reply, as the window has it.
 fn summary(stats: &GenerateStats) -> String {
     let new = stats.prompt_tokens.saturating_sub(stats.cached_tokens);
-    let mut line = format!(
-        "{} t/s \u{b7} {} tokens \u{b7} TTFT {} \u{b7} prompt {} new, {} reused \u{b7} {}",
-        format::tps(stats.decode_tps),
-        format::count(stats.predicted_tokens.into()),
-        format::millis(stats.ttft_ms),
-        format::count(new.into()),
-        format::count(stats.cached_tokens.into()),
-        stats.stop.words(),
-    );
+    let mut parts = Vec::new();
+    if stats.predicted_tokens > 1 {
+        parts.push(format!("{} t/s", format::tps(stats.decode_tps)));
+    }
+    parts.push(format!("{} tokens", format::count(stats.predicted_tokens.into())));
+    if stats.predicted_tokens > 0 {
+        parts.push(format!("TTFT {}", format::millis(stats.ttft_ms)));
+    }
+    parts.push(format!("prompt {} new, {} reused", format::count(new.into()), format::count(stats.cached_tokens.into())));
+    parts.push(stats.stop.words());
+    let mut line = parts.join(" \u{b7} ");
     if let Some(dropped) = &stats.dropped {
         line.push_str(&format!(" \u{b7} {} messages left out", dropped.messages));
     }

@@ -20,8 +20,11 @@ pub mod names;
 pub mod output;
 mod quality;
 mod quantize;
+mod runs;
+mod runs_args;
 pub mod session;
 pub mod short;
+mod sweep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -85,6 +88,8 @@ fn dispatch(cli: Cli, hooks: &Hooks, out: Output) -> Result<u8, CliError> {
         Command::Bench(args) => bench::run(&args, global, out),
         Command::Compare(args) => compare::run(&args, global, out),
         Command::Quality(args) => quality::run(&args, global, out),
+        Command::Sweep(args) => sweep::run(&args, global, out),
+        Command::Runs(args) => runs::run(&args, out),
     }
 }
 

@@ -1,6 +1,5 @@
 //! FILE arguments: a path to a GGUF, or a model's name as `inferscope models` prints it.
 
-use std::env;
 use std::path::{Path, PathBuf};
 
 use super::error::{CliError, USAGE};
@@ -11,33 +10,23 @@ use crate::store::{Dirs, Settings, SettingsFile};
 /// How many names a hint lists.
 const SUGGESTED: usize = 4;
 
-/// The user's folders and settings. Where there is no home folder, the defaults and the current folder serve.
+/// The user's folders and settings, looked at only: nothing is created or put right, which is the window's to do. Where there is no home
+/// folder, the defaults and the current folder serve.
 pub fn settings() -> (Option<Dirs>, Settings) {
     let Ok(dirs) = Dirs::resolve() else { return (None, Settings::default()) };
-    let (_file, settings, _notices) = SettingsFile::load(&dirs.config);
+    let settings = SettingsFile::peek(&dirs.config);
     (Some(dirs), settings)
 }
 
 /// Where models that are made go when they cannot go beside their source.
 pub fn models_dir() -> PathBuf {
     let (dirs, settings) = settings();
-    settings.models_dir.or_else(|| dirs.map(|d| d.models())).unwrap_or_else(|| PathBuf::from("models"))
+    dirs.map_or_else(|| "models".into(), |dirs| settings.models_dir(&dirs))
 }
 
-/// Every folder that may hold models: our own first, those of the settings, `models/` of the current folder and of the project this program
-/// was built in, and those of other programs.
+/// Every folder that may hold models: the same that the window looks into.
 pub fn known_dirs() -> Vec<PathBuf> {
-    let mut dirs = library::default_dirs(&models_dir());
-    let here = env::current_dir().ok();
-    let program = env::current_exe().ok();
-    let projects = program.iter().flat_map(|p| p.ancestors().skip(1).take(3));
-    let near = here.as_deref().into_iter().chain(projects).map(|folder| folder.join("models")).filter(|folder| folder.is_dir());
-    for dir in settings().1.model_folders.into_iter().chain(near) {
-        if !dirs.contains(&dir) {
-            dirs.push(dir);
-        }
-    }
-    dirs
+    library::search_dirs(&models_dir(), &settings().1.model_folders)
 }
 
 /// The model a command is about: FILE where one is given, else the design's own.

@@ -7,26 +7,19 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::args::{Global, QualityArgs};
-use super::error::{CliError, NO, USAGE};
+use super::error::{CliError, NO};
 use super::names;
 use super::output::Output;
 use super::session::{Session, file_name, unexpected};
+use crate::library::{self, text};
 use crate::measure::format;
-use crate::measure::quality::divergence::Agreement;
-use crate::measure::quality::tally::{Estimate, Percentiles, Quality, Tally};
+use crate::measure::quality::divergence::{Agreement, PROMPTS};
+use crate::measure::quality::report::{self, Subject};
+use crate::measure::quality::tally::{Estimate, Quality, Tally};
 use crate::protocol::{
     Command, Design, Event, GenerateRequest, Message, Overflow, Prompt, QualityLayout, QualityPlan, QualityText, Role, SamplerOverrides,
     TokenScore,
 };
-
-/// Longest text, bytes: hours of reading for any model.
-const MAX_TEXT: u64 = 24 << 20;
-/// Asked of both sides when their greedy answers are compared.
-const PROMPTS: [&str; 3] = [
-    "What makes a language model slow to answer? Explain it to a manager.",
-    "Write a function in Python that merges overlapping intervals, and explain it.",
-    "Summarise the plot of a story in which a lighthouse keeper finds a message in a bottle.",
-];
 
 /// One candidate's scores as they come.
 #[derive(Default)]
@@ -57,7 +50,7 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
         Some(reference) => vec![(reference, designs)],
         None => designs.into_iter().map(|design| (design, Vec::new())).collect(),
     };
-    let text = text(&args.text)?;
+    let text = self::text(&args.text)?;
     let mut session = Session::start(global, out)?;
     let mut documents = Vec::new();
     let mut is_within = true;
@@ -86,11 +79,14 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
             if !out.json() {
                 out.raw(&words(design, (!candidates.is_empty()).then_some(&reference), &quality, &agreement))?;
             }
-            documents.push(document(design, (!candidates.is_empty()).then_some(&reference), &quality, &agreement, &layout, seconds));
+            let against = (!candidates.is_empty()).then_some(&reference);
+            let subject = Subject { design, reference: against, quality: &quality, agreement: &agreement, layout: &layout, seconds };
+            documents.push(subject.document());
             if args.tokens
                 && let Some(last) = documents.last_mut().and_then(Value::as_object_mut)
             {
-                last.insert("scores".into(), scores(&heard.scores, &layout));
+                let scores = heard.scores.iter().map(|(at, score)| (*at, score));
+                last.insert("scores".into(), report::tokens_json(scores, &layout));
             }
         }
     }
@@ -179,107 +175,21 @@ fn agreement(session: &mut Session, design: &Design, expected: &[Vec<i32>], toke
     Ok(expected.iter().zip(&own).map(|(a, b)| Agreement::of(a, b)).collect())
 }
 
-fn text(name: &str) -> Result<String, CliError> {
-    let failed = |what: String| CliError::usage(what).path(name);
-    let mut bytes = Vec::new();
-    let read = if name == "-" {
-        std::io::stdin().lock().take(MAX_TEXT + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(Path::new(name)).and_then(|file| file.take(MAX_TEXT + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| failed(format!("The text cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_TEXT {
-        return Err(failed(format!("The text is longer than {}", format::bytes(MAX_TEXT))).hint("Give a part of it"));
-    }
-    if bytes.contains(&0) {
-        return Err(failed("This is not a text: it holds NUL bytes".into()).hint("Give a file of plain text, UTF-8"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to() as u64;
-        CliError { offset: Some(at), ..CliError::new("input", "The text is not UTF-8", USAGE) }.hint("Convert it first").path(name)
-    })
-}
-
-fn percentiles(p: &Percentiles) -> Value {
-    serde_json::to_value(p).unwrap_or_default()
-}
-
-fn document(
-    design: &Design,
-    reference: Option<&Design>,
-    quality: &Quality,
-    agreement: &[Agreement],
-    layout: &QualityLayout,
-    seconds: f64,
-) -> Value {
-    let running = &quality.running;
-    let error = |estimate: &Estimate| estimate.error;
-    let mut document = json!({
-        "model": design.model,
-        "tokens": running.tokens,
-        "ppl": running.ppl.value,
-        "ppl_error": error(&running.ppl),
-        "chunk": layout.n_ctx,
-        "chunks": layout.chunks,
-        "design": design,
-        "seconds": seconds,
-    });
-    let (Some(reference), Some(fields)) = (reference, document.as_object_mut()) else { return document };
-    let ci = running.kld.interval().map(|interval| [interval.low, interval.high]);
-    let mut kld = percentiles(&quality.kld_percentiles);
-    if let Some(kld) = kld.as_object_mut() {
-        for (name, value) in [("mean", json!(running.kld.value)), ("error", json!(running.kld.error)), ("ci95", json!(ci))] {
-            kld.insert(name.into(), value);
+/// The text that `--text` names: a file, `-` for standard input, or the evaluation text.
+///
+/// # Errors
+/// When it cannot be read, is too long, or is not text.
+pub(super) fn text(name: &str) -> Result<String, CliError> {
+    match name {
+        text::BUILTIN => Ok(text::EVALUATION.to_owned()),
+        "-" => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().take(text::MAX_TEXT + 1).read_to_end(&mut bytes);
+            read.map_err(|error| CliError::usage(format!("Standard input cannot be read: {error}")))?;
+            Ok(text::check_text(bytes)?)
         }
-        let median = kld.get("median").cloned().unwrap_or_default();
-        kld.insert("p50".into(), median);
+        name => Ok(library::read_text(Path::new(name))?),
     }
-    let mut delta = percentiles(&quality.delta_p_percentiles);
-    if let Some(delta) = delta.as_object_mut() {
-        for (name, value) in [
-            ("mean", json!(running.delta_p.value)),
-            ("error", json!(running.delta_p.error)),
-            ("rms", json!(running.delta_p_rms.value)),
-            ("rms_error", json!(running.delta_p_rms.error)),
-        ] {
-            delta.insert(name.into(), value);
-        }
-    }
-    let more = json!({
-        "reference": reference.model,
-        "ppl_reference": running.ppl_ref.value,
-        "ppl_reference_error": running.ppl_ref.error,
-        "ppl_ratio": quality.ratio.value,
-        "ppl_ratio_error": quality.ratio.error,
-        "ln_ppl_ratio": running.ln_ratio.value,
-        "ln_ppl_ratio_error": running.ln_ratio.error,
-        "ppl_difference": quality.difference.value,
-        "correlation": quality.correlation,
-        "kld": kld,
-        "same_top_percent": running.same_top.value * 100.0,
-        "same_top_percent_error": running.same_top.error.map(|error| error * 100.0),
-        "delta_p": delta,
-        "first_divergence": agreement.iter().filter_map(Agreement::first_divergence).min(),
-        "agreement": agreement.iter().map(|a| json!({ "same": a.same, "reference": a.reference, "candidate": a.candidate })).collect::<Vec<_>>(),
-        "side_by_side": layout.side_by_side,
-    });
-    if let Value::Object(more) = more {
-        fields.extend(more);
-    }
-    document
-}
-
-/// The scores with the text of their tokens.
-fn scores(scores: &[(u64, TokenScore)], layout: &QualityLayout) -> Value {
-    let end = |at: u64| usize::try_from(at).ok().and_then(|at| layout.ends.get(at)).map_or(0, |end| *end as usize);
-    let piece = |at: u64| layout.text.get(at.checked_sub(1).map_or(0, end)..end(at)).unwrap_or_default();
-    let row = |(at, score): &(u64, TokenScore)| {
-        json!({
-            "token": at, "text": piece(*at), "nll_ref": score.nll_ref, "nll_cand": score.nll_cand, "kld": score.kld,
-            "delta_p": score.delta_p, "rank_ref": score.rank_ref, "rank_cand": score.rank_cand,
-        })
-    };
-    Value::Array(scores.iter().map(row).collect())
 }
 
 fn words(design: &Design, reference: Option<&Design>, quality: &Quality, agreement: &[Agreement]) -> String {

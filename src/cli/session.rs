@@ -102,6 +102,43 @@ impl Session {
         }
     }
 
+    /// The number that the next job has when it is given to [`Session::watch`].
+    pub fn next_job(&mut self) -> JobId {
+        self.last_job += 1;
+        JobId(self.last_job)
+    }
+
+    /// Runs one job to its end, whatever that is: every event of the job and the death of the engine are shown to `on`. The first Ctrl-C
+    /// cancels the job. Whether Ctrl-C came.
+    ///
+    /// # Errors
+    /// When the command cannot be given to the engine.
+    pub fn watch(&mut self, command: Command, mut on: impl FnMut(&Event)) -> Result<bool, CliError> {
+        let Some(job) = command.job() else { return Ok(false) };
+        let presses: &Receiver<()> = interrupt::presses();
+        let _armed = Armed::new();
+        self.engine.send(command)?;
+        let mut pressed = false;
+        loop {
+            let event = select! {
+                recv(self.engine.events()) -> event => event.map_err(|_disconnected| ended())?,
+                recv(presses) -> _ => {
+                    pressed = true;
+                    self.engine.send(Command::Cancel { job })?;
+                    continue;
+                }
+            };
+            self.log(&event);
+            let is_over = matches!(event, Event::Died { .. }) || event.ends() == Some(job);
+            if is_over || event.job() == Some(job) {
+                on(&event);
+            }
+            if is_over {
+                return Ok(pressed);
+            }
+        }
+    }
+
     /// Loads a design, with a progress line for whoever watches.
     ///
     /// # Errors
@@ -131,17 +168,25 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn probe(&mut self, threads: u32) -> Result<f64, CliError> {
+        Ok(self.limits(threads)?.0)
+    }
+
+    /// The same, with the 10^9 multiplications and additions per second of matrix products, where the engine can measure them.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn limits(&mut self, threads: u32) -> Result<(f64, Option<f64>), CliError> {
         let out = self.out;
         let ended = self.run(
             |job| Command::Probe { job, threads },
             |_| {
-                out.progress("Measuring memory bandwidth");
+                out.progress("Measuring what this machine allows");
                 Ok(())
             },
         );
         out.progress("");
         match ended? {
-            Event::Probed { bandwidth_gb_s, .. } => Ok(bandwidth_gb_s),
+            Event::Probed { bandwidth_gb_s, ops_gflops, .. } => Ok((bandwidth_gb_s, ops_gflops)),
             other => Err(unexpected(&other)),
         }
     }

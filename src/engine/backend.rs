@@ -69,6 +69,17 @@ pub struct Made {
     pub fallbacks: u32,
 }
 
+/// What a machine allows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    /// Read bandwidth, 10^9 bytes per second
+    pub bandwidth_gb_s: f64,
+    /// Threads it was measured with
+    pub threads: u32,
+    /// Multiplications and additions of matrix products, 10^9 per second, where that could be measured
+    pub ops_gflops: Option<f64>,
+}
+
 /// Something that computes. Lives on one thread, does one thing at a time, and is told everything through `job`.
 ///
 /// Every method returns the result of the whole job or the error that ended it; intermediate events (progress, tokens, rows, log lines)
@@ -128,9 +139,9 @@ pub trait Backend {
     /// See [`crate::protocol::ErrorKind`].
     fn estimate(&mut self, design: &Design, job: &Job) -> Result<MemoryUse, EngineError>;
 
-    /// Read bandwidth of this machine in 10^9 bytes per second with `threads` threads (0 = as for decode), and the threads used.
+    /// What this machine allows with `threads` threads (0 = as for decode).
     ///
     /// # Errors
     /// See [`crate::protocol::ErrorKind`].
-    fn probe(&mut self, threads: u32, job: &Job) -> Result<(f64, u32), EngineError>;
+    fn probe(&mut self, threads: u32, job: &Job) -> Result<Probe, EngineError>;
 }

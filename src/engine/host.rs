@@ -11,7 +11,7 @@ use super::fake::{FakeBackend, Harm, Script};
 use super::inbox::{Inbox, Verdict};
 use super::report::Reporter;
 use super::{death, factory, worker};
-use crate::protocol::{Command, EngineError, ErrorKind, Event, wire};
+use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, wire};
 
 /// Exit code after last words: the frame says why.
 const DECLARED: u8 = 101;
@@ -36,7 +36,7 @@ where
     };
     settle_in();
     let Channel { input, output } = channel;
-    let output = Arc::new(Mutex::new(output));
+    let output = Arc::new(Mutex::new(Frames { file: output, gap: None }));
     let frames = Arc::clone(&output);
     let inbox = Arc::new(Inbox::default());
     let ears = Arc::clone(&inbox);
@@ -72,13 +72,13 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Script>, Eng
     Script::read(&path).map(Some)
 }
 
-fn compute(script: Option<Script>, output: &Arc<Mutex<File>>, inbox: &Inbox, reporter: &Arc<Reporter>) -> Result<(), EngineError> {
+fn compute(script: Option<Script>, output: &Arc<Mutex<Frames>>, inbox: &Inbox, reporter: &Arc<Reporter>) -> Result<(), EngineError> {
     if let Some(script) = script {
         let version = script.version.unwrap_or(wire::VERSION);
         let raw = Arc::clone(output);
         let write = move |bytes: &[u8]| {
             let mut output = raw.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(output.write_all(bytes).and_then(|()| output.flush()));
+            drop(output.file.write_all(bytes).and_then(|()| output.file.flush()));
         };
         let mut backend = FakeBackend::new(script, Harm::Process(Box::new(write)));
         backend.start();
@@ -121,8 +121,32 @@ fn leave(inbox: &Inbox) -> ! {
     std::process::exit(0)
 }
 
-fn write_frame(output: &Mutex<File>, event: &Event) -> io::Result<()> {
-    wire::write(&mut *output.lock().unwrap_or_else(PoisonError::into_inner), event)
+/// Where frames go.
+struct Frames {
+    file: File,
+    /// A job that an event of was too long to pass, and why: it fails when it ends, because what it said is not whole
+    gap: Option<(JobId, EngineError)>,
+}
+
+/// Writes an event. One that is too long to pass makes its job fail with a sentence: an engine must not die of an answer.
+fn write_frame(output: &Mutex<Frames>, event: &Event) -> io::Result<()> {
+    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+    let gap = event.ends().and_then(|job| output.gap.take_if(|(gap, _)| *gap == job));
+    let whole = match gap {
+        Some((_, error)) => Err(error),
+        None => wire::encode(event),
+    };
+    let frame = match (whole, event.ends()) {
+        (Ok(frame), _) => Ok(frame),
+        (Err(error), Some(job)) => wire::encode(&Event::Failed { job, error }),
+        (Err(error), None) => {
+            output.gap = event.job().map(|job| (job, error)).or(output.gap.take());
+            return Ok(());
+        }
+    };
+    let frame = frame.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    output.file.write_all(&frame)?;
+    output.file.flush()
 }
 
 /// Where frames come from and go to: descriptors that nothing else in this process knows.
@@ -180,6 +204,32 @@ fn settle_in() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{LogLevel, Rendered, TokenBatch};
+
+    #[test]
+    fn an_answer_that_is_too_long_fails_its_job_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("frames");
+        let output = Mutex::new(Frames { file: File::create(&path).unwrap(), gap: None });
+        let long = |n: usize| "x".repeat(wire::MAX_FRAME + n);
+        let batch = TokenBatch { text: long(1), ..TokenBatch::default() };
+        let rendered = Rendered { text: long(2), ..Rendered::default() };
+        for event in [
+            Event::Tokens { job: JobId(1), batch },
+            Event::Done { job: JobId(2) },
+            Event::Done { job: JobId(1) },
+            Event::Rendered { job: JobId(3), rendered },
+            Event::Log { level: LogLevel::Info, line: long(3) },
+            Event::Done { job: JobId(4) },
+        ] {
+            write_frame(&output, &event).unwrap();
+        }
+        let mut frames = BufReader::new(File::open(&path).unwrap());
+        let said: Vec<Event> = std::iter::from_fn(|| wire::read(&mut frames).unwrap()).collect();
+        let failed = |at: usize, job: u64| matches!(&said[at], Event::Failed { job: j, error } if j.0 == job && !error.hint.is_empty());
+        assert_eq!(said.len(), 4, "{said:?}");
+        assert!(said[0] == Event::Done { job: JobId(2) } && failed(1, 1) && failed(2, 3) && said[3] == Event::Done { job: JobId(4) });
+    }
 
     #[test]
     fn only_known_arguments_pass() {

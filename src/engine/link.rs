@@ -1,7 +1,7 @@
 //! The supervisor's end of one engine: a child process with three pipes, or a thread of this process.
 
-use std::io::{BufReader, Read};
-use std::process::{Child, ChildStdin, Stdio};
+use std::io::{BufReader, Read, Write};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -181,7 +181,8 @@ impl ChildLink {
 
         let said = reports.clone();
         let wrote = reports.clone();
-        let started = thread("engine-out", move || write_commands(input, &queue))
+        let unsent = reports.clone();
+        let started = thread("engine-out", move || write_commands(input, &queue, number, &unsent))
             .and_then(|()| thread("engine-in", move || read_events(output, number, &said)))
             .and_then(|()| {
                 thread("engine-log", move || {
@@ -260,10 +261,15 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Engine
     })
 }
 
-/// Writes commands until the supervisor lets go or the engine's end of the pipe is gone.
-fn write_commands(mut input: ChildStdin, queue: &Receiver<Arc<Command>>) {
+/// Writes commands until the supervisor lets go or the engine's end of the pipe is gone. What cannot be written fails by itself.
+fn write_commands(mut input: impl Write, queue: &Receiver<Arc<Command>>, number: u64, reports: &Reports) {
     for command in queue {
-        if wire::write(&mut input, &*command).is_err() {
+        let written = match (wire::encode(&*command), command.job()) {
+            (Ok(frame), _) => input.write_all(&frame).and_then(|()| input.flush()).is_ok(),
+            (Err(error), Some(job)) => reports.send((number, Report::Said(Event::Failed { job, error }))).is_ok(),
+            (Err(_), None) => true,
+        };
+        if !written {
             return;
         }
     }

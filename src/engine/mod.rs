@@ -12,6 +12,7 @@
 //! **Invariant:** every job that was accepted ends with exactly one terminal event, or is named in one `Died`.
 
 pub mod backend;
+pub mod examine;
 pub mod factory;
 pub mod fake;
 pub mod host;
@@ -123,7 +124,7 @@ impl Engine {
     /// Hands a command over; never waits. `Cancel` always gets through and overtakes what waits.
     ///
     /// # Errors
-    /// `InvalidRequest` when too many commands wait; `Engine` when the supervisor has ended.
+    /// `InvalidRequest` when too many commands wait or a sampler's value is not a number; `Engine` when the supervisor has ended.
     pub fn send(&self, command: Command) -> Result<(), EngineError> {
         let gone = || EngineError::new(ErrorKind::Engine, "The engine's supervisor has ended").hint("Start the application again");
         if let Command::Cancel { job } = command {
@@ -135,6 +136,7 @@ impl Engine {
             self.ring();
             return Ok(());
         }
+        check(&command)?;
         match self.commands.as_ref().ok_or_else(gone)?.try_send(command) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
@@ -180,6 +182,15 @@ impl Engine {
         match self.bell.try_send(()) {
             Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
+    }
+}
+
+/// Refuses what no engine can do and what would be lost on the way to one.
+fn check(command: &Command) -> Result<(), EngineError> {
+    match command {
+        Command::Load { request, .. } => request.design.sampler.check(),
+        Command::Generate { request, .. } | Command::Prefill { request, .. } => request.sampler.check(),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::backend::{Backend, Job};
+use super::backend::{Backend, Job, Probe};
 use super::inbox::Inbox;
 use super::report::Reporter;
 use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId};
@@ -41,31 +41,32 @@ fn perform(backend: &mut dyn Backend, id: JobId, command: Command, cancel: &Arc<
     }
     let job = Job::new(id, Arc::clone(cancel), reporter.relay());
     let began = Instant::now();
-    let result = match command {
-        Command::Load { request, .. } => backend.load(&request, &job).map(|report| Event::Loaded { job: id, report: Box::new(report) }),
-        Command::Unload { model, .. } => Ok(Event::Unloaded { job: id, resident: backend.unload(model.as_deref()) }),
-        Command::Generate { request, .. } => {
-            backend.generate(&request, &job).map(|stats| Event::Generated { job: id, stats: Box::new(stats) })
-        }
-        Command::Prefill { request, .. } => backend.prefill(&request, &job).map(|()| Event::Done { job: id }),
-        Command::Render { prompt, .. } => backend.render(&prompt, &job).map(|rendered| Event::Rendered { job: id, rendered }),
-        Command::Quantize { request, .. } => backend.quantize(&request, &job).map(|made| Event::Quantized {
-            job: id,
-            path: made.path,
-            size: made.size,
-            bpw: made.bpw,
-            seconds: began.elapsed().as_secs_f64(),
-            fallbacks: made.fallbacks,
-        }),
-        Command::Bench { plan, .. } => backend.bench(&plan, &job).map(|()| Event::Done { job: id }),
-        Command::Quality { plan, .. } => backend.quality(&plan, &job).map(|()| Event::Done { job: id }),
-        Command::Estimate { design, .. } => backend.estimate(&design, &job).map(|memory| Event::Estimated { job: id, memory }),
-        Command::Probe { threads, .. } => {
-            backend.probe(threads, &job).map(|(bandwidth_gb_s, threads)| Event::Probed { job: id, bandwidth_gb_s, threads })
-        }
-        // The inbox keeps these two for itself.
-        Command::Cancel { .. } | Command::Shutdown => Ok(Event::Done { job: id }),
-    };
+    let result =
+        match command {
+            Command::Load { request, .. } => backend.load(&request, &job).map(|report| Event::Loaded { job: id, report: Box::new(report) }),
+            Command::Unload { model, .. } => Ok(Event::Unloaded { job: id, resident: backend.unload(model.as_deref()) }),
+            Command::Generate { request, .. } => {
+                backend.generate(&request, &job).map(|stats| Event::Generated { job: id, stats: Box::new(stats) })
+            }
+            Command::Prefill { request, .. } => backend.prefill(&request, &job).map(|()| Event::Done { job: id }),
+            Command::Render { prompt, .. } => backend.render(&prompt, &job).map(|rendered| Event::Rendered { job: id, rendered }),
+            Command::Quantize { request, .. } => backend.quantize(&request, &job).map(|made| Event::Quantized {
+                job: id,
+                path: made.path,
+                size: made.size,
+                bpw: made.bpw,
+                seconds: began.elapsed().as_secs_f64(),
+                fallbacks: made.fallbacks,
+            }),
+            Command::Bench { plan, .. } => backend.bench(&plan, &job).map(|()| Event::Done { job: id }),
+            Command::Quality { plan, .. } => backend.quality(&plan, &job).map(|()| Event::Done { job: id }),
+            Command::Estimate { design, .. } => backend.estimate(&design, &job).map(|memory| Event::Estimated { job: id, memory }),
+            Command::Probe { threads, .. } => backend
+                .probe(threads, &job)
+                .map(|Probe { bandwidth_gb_s, threads, ops_gflops }| Event::Probed { job: id, bandwidth_gb_s, threads, ops_gflops }),
+            // The inbox keeps these two for itself.
+            Command::Cancel { .. } | Command::Shutdown => Ok(Event::Done { job: id }),
+        };
     result.unwrap_or_else(|error| Event::Failed { job: id, error })
 }
 

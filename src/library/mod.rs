@@ -15,6 +15,7 @@ pub mod partial;
 pub mod places;
 pub mod recipe;
 pub mod scan;
+pub mod text;
 
 pub use environment::{environment, machine};
 pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, estimate, nearest_fit};
@@ -22,5 +23,6 @@ pub use family::{Family, Rung, RungState, lookup, suggest_target};
 pub use fingerprint::{fingerprint, sha256};
 pub use gguf::{Fault, GgufError, Header, read_header, read_model};
 pub use machine::MachineMemory;
-pub use places::default_dirs;
+pub use places::search_dirs;
 pub use scan::{Scan, ScanCache, Skipped, scan};
+pub use text::{read_text, text_hash};

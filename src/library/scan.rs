@@ -171,7 +171,8 @@ impl Walk {
 
     fn root(&mut self, dir: &Path) {
         match fs::metadata(dir) {
-            Ok(metadata) if metadata.is_dir() => self.folders(dir),
+            // one folder is one place however it was named, so that one file is one rung
+            Ok(metadata) if metadata.is_dir() => self.folders(&dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf())),
             Ok(_) => self.skip(dir, "This is not a folder"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.skip(dir, "There is no such folder"),
             Err(error) => self.skip(dir, format!("The folder cannot be read ({error})")),

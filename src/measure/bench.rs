@@ -74,15 +74,40 @@ pub fn judge(samples: &[f64]) -> Judgement {
     Judgement { trust, spread, drift, trust_reasons }
 }
 
+/// Others using more than this share of all processors are worth a word: llama.cpp's threads wait for the slowest of them.
+pub const BACKGROUND: f64 = 0.05;
+
+/// Judges a row: its repetitions, and what else the machine did meanwhile.
+fn judge_row(row: &BenchRow, ts: &[f64]) -> (Judgement, Option<f64>) {
+    let mut judgement = judge(ts);
+    let seen: Vec<f64> = row.surroundings.iter().filter_map(|s| s.background).collect();
+    let background = stats::mean(&seen);
+    if let Some(load) = background.filter(|load| *load > BACKGROUND) {
+        judgement.trust_reasons.push(format!("Other programs used {:.0} % of the processors", load * 100.0));
+        if judgement.trust == Trust::Trusted {
+            judgement.trust = Trust::Noisy;
+        }
+    }
+    (judgement, background)
+}
+
 /// What llama-bench does not report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ours {
-    /// Largest resident set of the engine process so far, bytes
+    /// Largest resident set of the engine process while the cell was measured, bytes
     pub peak_rss: u64,
     /// Part of the bandwidth bound reached: for cells that only generate, where the bandwidth was measured
     pub roofline_fraction: Option<f64>,
     /// The bandwidth that the bound was made of, 10^9 bytes per second
     pub bandwidth_gb_s: Option<f64>,
+    /// Middle TTFT, milliseconds: the prompt and the greedy choice of the first token. For cells that only read a prompt
+    pub ttft_ms: Option<f64>,
+    /// 95th percentile of the gaps between tokens, milliseconds, over all repetitions. For cells that generate
+    pub itl_p95_ms: Option<f64>,
+    /// Share of all processors that others used meanwhile, 0..1, where it could be seen
+    pub background_load: Option<f64>,
+    /// Probes that the warm-up took until the speed was stable
+    pub warmup_probes: u32,
     /// How far the figures can be trusted
     #[serde(flatten)]
     pub judgement: Judgement,
@@ -170,6 +195,8 @@ impl BenchReport {
         let at = |p| stats::percentile(&ts, p).unwrap_or(0.0);
         let context = roofline::mean_context(row.test.n_depth, 0, row.test.n_gen);
         let generates = row.test.n_prompt == 0 && row.test.n_gen > 0;
+        let (judgement, background_load) = judge_row(row, &ts);
+        let ms = |values: Vec<u64>, p| stats::percentile(&values.iter().map(|ns| *ns as f64 / 1e6).collect::<Vec<f64>>(), p);
         let backends: Vec<&str> = facts.backends.iter().map(String::as_str).filter(|b| *b != "CPU").collect();
         Self {
             build_commit: facts.commit.clone(),
@@ -181,8 +208,9 @@ impl BenchReport {
             model_type: row.model_type.clone(),
             model_size: row.model_size,
             model_n_params: row.info.n_params,
-            n_batch: row.effective.n_batch,
-            n_ubatch: row.effective.n_ubatch,
+            // as asked for, as llama-bench has it: the context of a small cell allows less
+            n_batch: if design.n_batch == 0 { row.effective.n_batch } else { design.n_batch },
+            n_ubatch: if design.n_ubatch == 0 { row.effective.n_ubatch } else { design.n_ubatch },
             n_threads: row.effective.threads,
             cpu_mask: "0x0",
             cpu_strict: false,
@@ -228,7 +256,11 @@ impl BenchReport {
                 peak_rss: row.peak_rss,
                 roofline_fraction: roof.filter(|_| generates).and_then(|r| r.fraction(avg_ts, context)),
                 bandwidth_gb_s: roof.map(|r| r.bandwidth_gb_s),
-                judgement: judge(&ts),
+                ttft_ms: ms(row.ttft_ns.clone(), 50.0),
+                itl_p95_ms: ms(row.gaps_ns.concat(), 95.0),
+                background_load,
+                warmup_probes: row.warmups,
+                judgement,
                 median_ts: at(50.0),
                 min_ts: at(0.0),
                 max_ts: at(100.0),

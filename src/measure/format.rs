@@ -28,6 +28,20 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.decimals$} {name}")
 }
 
+/// What [`bytes`] says of a size, as bytes again: parts that are shown add up to a total only when the total is that of what is shown.
+pub fn bytes_as_shown(n: u64) -> u64 {
+    let text = bytes(n);
+    let Some((value, unit)) = text.split_once(' ') else { return n };
+    let scale = match unit {
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        _ => 1.0,
+    };
+    value.parse::<f64>().map_or(n, |value| (value * scale).round() as u64)
+}
+
 /// Tokens per second without the unit: `118.3`, `948`. One decimal under 500, none from there; two under 10.
 pub fn tps(value: f64) -> String {
     if !value.is_finite() {
@@ -128,6 +142,15 @@ pub fn bits_per_weight(value: f64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn parts_that_are_shown_add_up() {
+        let parts = [86_400_000, 90_400_000, 105_400_000];
+        let total: u64 = parts.iter().map(|part| bytes_as_shown(*part)).sum();
+        assert_eq!(parts.map(bytes), ["86 MB", "90 MB", "105 MB"]);
+        assert_eq!(bytes(total), "281 MB", "not 282 MB");
+        assert_eq!((bytes_as_shown(0), bytes_as_shown(2_449), bytes_as_shown(9_140_000_000)), (0, 2_400, 9_100_000_000));
+    }
 
     #[test]
     fn sizes() {

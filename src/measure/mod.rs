@@ -10,8 +10,10 @@ pub mod pareto;
 pub mod plan;
 pub mod quality;
 pub mod roofline;
+pub mod search;
 pub mod series;
 pub mod stats;
+pub mod sweep;
 pub mod verdict;
 pub mod versus;
 

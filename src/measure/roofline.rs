@@ -31,6 +31,20 @@ impl Roofline {
     }
 }
 
+/// Multiplications and additions that a prompt token costs: two for each weight of the matrices it goes through (Kaplan 2020, equation 2.2
+/// without attention, which is a few per cent at the depths that are measured). `weights` counts the elements of those matrices: not the
+/// embedding, of which one row is looked up, nor the output, which is computed for the last token of a prompt only.
+pub fn ops_per_token(weights: f64) -> f64 {
+    2.0 * weights
+}
+
+/// What part of the machine's arithmetic rate (10^9 operations per second) reading a prompt at `tokens_per_second` uses. Above 1 the
+/// kernels of that quantization level are faster than the products that the rate was measured with: shown as it is. `None` when nothing
+/// bounds it.
+pub fn prefill_fraction(gflops: f64, ops_per_token: f64, tokens_per_second: f64) -> Option<f64> {
+    (gflops > 0.0 && ops_per_token > 0.0).then(|| ops_per_token * tokens_per_second / (gflops * 1e9))
+}
+
 /// Bytes of KV cache per token of context: `n_layer * (row(type_k) + row(type_v))` with rows of `n_head_kv * n_embd / n_head` elements
 /// (`llama-kv-cache.cpp`). Exact where all layers have the same heads and keys are as wide as values, which is the common case; 0 where
 /// the header does not say.

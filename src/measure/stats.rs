@@ -75,6 +75,7 @@ impl Interval {
 
 /// Draws: SplitMix64 (Steele, Lea and Flood 2014). Seeded, so that the same samples give the same interval and the same seed the same
 /// order.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Draws(pub(super) u64);
 
 impl Draws {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Design, QualityPlan, SamplerOverrides};
+use super::{BenchPlan, Design, QualityPlan, SamplerOverrides};
 
 /// Names one asked-for piece of work; every event about it carries the same number. Chosen by whoever asks, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ pub struct QuantizeRequest {
 }
 
 /// One cell of a benchmark, llama-bench's meaning: `n_gen == 0` is pp, `n_prompt == 0` is tg, both set is pg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BenchTest {
     /// Prompt tokens
     pub n_prompt: u32,
@@ -154,19 +154,6 @@ impl BenchTest {
         };
         if self.n_depth > 0 { format!("{name} @ d{}", self.n_depth) } else { name }
     }
-}
-
-/// A benchmark of one design.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BenchPlan {
-    /// What is measured
-    pub design: Design,
-    /// The cells
-    pub tests: Vec<BenchTest>,
-    /// Repetitions per cell (llama-bench: 5)
-    pub repetitions: u32,
-    /// Whether to leave out the warm-up run
-    pub no_warmup: bool,
 }
 
 /// Everything an engine can be told. One job runs at a time; `Cancel` and `Shutdown` are heard while one runs.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchTest, Design, EngineError, JobId, ModelInfo, QualityBatch, QualityLayout, Sample, Sampler, TokenProb};
+use super::{BenchRow, Design, EngineError, JobId, ModelInfo, QualityBatch, QualityLayout, Sample, Sampler, TokenProb};
 
 /// A compute device as ggml lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,29 +247,6 @@ pub struct Rendered {
     pub last_tokens: u32,
 }
 
-/// One measured cell, with what llama-bench reports about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BenchRow {
-    /// The cell
-    pub test: BenchTest,
-    /// Nanoseconds of each repetition
-    pub samples_ns: Vec<u64>,
-    /// The model
-    pub info: ModelInfo,
-    /// `llama_model_desc`: `llama 135M Q4_K - Medium`
-    pub model_type: String,
-    /// `llama_model_size`, bytes
-    pub model_size: u64,
-    /// What it ran with
-    pub effective: Effective,
-    /// What it took
-    pub memory: MemoryUse,
-    /// Largest resident set of the process so far, bytes
-    pub peak_rss: u64,
-    /// UTC, ISO 8601
-    pub test_time: String,
-}
-
 /// Weight of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -318,6 +295,13 @@ pub enum Event {
     },
     /// A model is gone
     Unloaded {
+        /// which
+        job: JobId,
+        /// what is still there
+        resident: Vec<Resident>,
+    },
+    /// A load is about to fail: what is in memory now. A load that made room first may have cost models that were there
+    Residents {
         /// which
         job: JobId,
         /// what is still there
@@ -409,6 +393,9 @@ pub enum Event {
         bandwidth_gb_s: f64,
         /// threads that read
         threads: u32,
+        /// 10^9 multiplications and additions per second of matrix products, with the same threads, where that could be measured
+        #[serde(default)]
+        ops_gflops: Option<f64>,
     },
     /// A job without a result of its own ended well
     Done {
@@ -449,7 +436,7 @@ impl Event {
     pub fn job(&self) -> Option<JobId> {
         match self {
             Self::Progress { job, .. } | Self::Started { job, .. } | Self::Tokens { job, .. } | Self::BenchRow { job, .. } => Some(*job),
-            Self::QualityLayout { job, .. } | Self::QualityScores { job, .. } => Some(*job),
+            Self::QualityLayout { job, .. } | Self::QualityScores { job, .. } | Self::Residents { job, .. } => Some(*job),
             _ => self.ends(),
         }
     }

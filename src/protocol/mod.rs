@@ -3,6 +3,7 @@
 //! Plain data and its invariants: nothing here does I/O, and nothing here imports another room. The window, the command line, the
 //! engine host, the supervisor and every test speak in these types; [`wire`] is the only place that knows how they look as bytes.
 
+mod bench;
 pub mod build;
 mod command;
 mod design;
@@ -14,16 +15,18 @@ mod quality;
 mod quant;
 mod run;
 mod sample;
+mod sampling;
 pub mod wire;
 
+pub use bench::{BenchPlan, BenchRow, Surroundings, Warmup};
 pub use command::{
-    BenchPlan, BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, reply_reserve,
+    BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, reply_reserve,
 };
 pub use design::{CacheType, Change, Design, DesignFormat, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
 pub use error::{EngineError, ErrorKind};
 pub use event::{
-    BenchRow, DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemoryUse, Rendered, Resident,
-    Setting, Stage, StopReason, TokenBatch,
+    DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemoryUse, Rendered, Resident, Setting, Stage,
+    StopReason, TokenBatch,
 };
 pub use model::{ModelInfo, SamplingDefaults};
 pub use probs::{ALTERNATIVES, Alternative, MOST_ALTERNATIVES, PieceKind, TokenProb};

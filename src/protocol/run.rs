@@ -15,7 +15,8 @@ pub struct RunId(pub i64);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Workload {
-    /// Synthetic tokens, llama-bench's way
+    /// Synthetic tokens, llama-bench's way. With both sizes set and samples of prefill and decode, the two were measured apart (pp and tg
+    /// of these sizes, as a sweep does it); with samples of both together, as llama-bench's pg
     Bench {
         /// the cell
         test: BenchTest,

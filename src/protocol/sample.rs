@@ -22,12 +22,12 @@ pub struct Sample {
     pub engine: Option<MemorySample>,
     /// This process
     pub window: MemorySample,
-    /// CPU of the engine process: 100 = one core
-    pub engine_cpu_percent: f32,
+    /// CPU of the engine process: 100 = one core. A rate, so it needs two readings of the same process
+    pub engine_cpu_percent: Option<f32>,
     /// CPU of this process: 100 = one core
-    pub window_cpu_percent: f32,
+    pub window_cpu_percent: Option<f32>,
     /// CPU of the whole machine, 100 = all cores busy
-    pub machine_cpu_percent: f32,
+    pub machine_cpu_percent: Option<f32>,
     /// Memory that could be had: `MemAvailable`, or less where a cgroup limits it
     pub available: u64,
     /// Memory of the machine, or the cgroup's limit

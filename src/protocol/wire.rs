@@ -20,16 +20,33 @@ pub fn is_cut_short(error: &EngineError) -> bool {
     error.kind == ErrorKind::Protocol && error.message == CUT_SHORT
 }
 
+/// One frame as bytes, with its line end.
+///
+/// # Errors
+/// `InvalidRequest` for a frame over [`MAX_FRAME`], or one that cannot be written as text (a path that is not UTF-8).
+pub fn encode<T: Serialize>(frame: &T) -> Result<Vec<u8>, EngineError> {
+    let mut line = serde_json::to_vec(frame).map_err(|error| {
+        EngineError::new(ErrorKind::InvalidRequest, format!("This cannot be passed between the window and the engine: {error}"))
+            .hint("Give the file and its folder a name of ordinary characters")
+    })?;
+    if line.len() >= MAX_FRAME {
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        return Err(EngineError::new(
+            ErrorKind::InvalidRequest,
+            format!("This takes {} MiB, more than the {} MiB that pass between the window and the engine", mib(line.len()), mib(MAX_FRAME)),
+        )
+        .hint("Shorten the text; it is far longer than any context"));
+    }
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// Writes one frame and flushes it.
 ///
 /// # Errors
-/// What the writer reports, and `InvalidData` for a frame over [`MAX_FRAME`].
+/// What the writer reports, and `InvalidData` for what [`encode`] refuses.
 pub fn write<T: Serialize>(out: &mut impl Write, frame: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(frame)?;
-    if line.len() >= MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("frame of {} bytes is over the limit", line.len())));
-    }
-    line.push(b'\n');
+    let line = encode(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     out.write_all(&line)?;
     out.flush()
 }

@@ -132,6 +132,11 @@ impl Recorder {
         }
     }
 
+    /// Keeps a run, as [`Request::KeepRun`] does.
+    pub fn keep_run(&self, seq: u64, run: Box<crate::protocol::Run>) {
+        self.inbox.push(Item::Request(Request::KeepRun { seq, run }));
+    }
+
     fn end(&self, job: JobId, how: &Ending) {
         self.inbox.push(Item::End { job, how: how.clone() });
     }

@@ -26,6 +26,7 @@ mod runs;
 mod search;
 mod settings;
 mod settings_file;
+pub mod sweeps;
 #[cfg(test)]
 mod tests;
 mod types;

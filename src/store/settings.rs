@@ -55,7 +55,7 @@ pub struct WindowPlace {
     pub maximized: bool,
 }
 
-/// This machine's read bandwidth, measured once and kept until the machine changes.
+/// This machine's read bandwidth, measured once and kept until the machine, the program or the number of threads changes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bandwidth {
@@ -65,6 +65,18 @@ pub struct Bandwidth {
     pub threads: u32,
     /// The processor it was measured on
     pub cpu: String,
+    /// Multiplications and additions of matrix products, 10^9 per second, where they were measured
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_gflops: Option<f64>,
+    /// The program that measured it (its version line): another build may read memory in another way
+    pub build: String,
+}
+
+impl Bandwidth {
+    /// Whether it was measured by this build of the program on this processor.
+    pub fn is_of(&self, cpu: &str, build: &str) -> bool {
+        self.cpu == cpu && self.build == build
+    }
 }
 
 /// Whether the last model is loaded by itself at a start.
@@ -137,6 +149,9 @@ pub struct Settings {
     pub last_chat: Option<i64>,
     /// The page that was open
     pub last_page: String,
+    /// Version of the program and its engine at the last start; empty before the first
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_version: String,
     /// Measured bandwidth
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Bandwidth>,
@@ -167,6 +182,7 @@ impl Default for Settings {
             window: None,
             last_chat: None,
             last_page: String::new(),
+            last_version: String::new(),
             bandwidth: None,
             extra: BTreeMap::new(),
         }
@@ -180,6 +196,11 @@ impl Settings {
     /// Bytes that models not in use may keep: as chosen, or half of the memory that could be had (`available`, bytes), at most 32 GiB.
     pub fn keep_warm(&self, available: u64) -> u64 {
         self.keep_warm_bytes.unwrap_or((available / 2).min(KEEP_WARM_CAP))
+    }
+
+    /// Where models that are made or fetched go.
+    pub fn models_dir(&self, dirs: &super::Dirs) -> PathBuf {
+        self.models_dir.clone().unwrap_or_else(|| dirs.models())
     }
 
     /// The design used last with a model, or its default one.

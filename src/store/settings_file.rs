@@ -75,6 +75,17 @@ impl SettingsFile {
         }
     }
 
+    /// The settings of a configuration folder as they can be used now: the file's, else the last good copy's, else the defaults. Nothing is
+    /// created, kept aside or put right.
+    pub fn peek(config_dir: &Path) -> Settings {
+        let path = config_dir.join(FILE);
+        match read(&path).map(|bytes| parse(&bytes)) {
+            Ok(Ok(parsed)) => parsed.settings,
+            Ok(Err(_damage)) => last_good(&path).unwrap_or_default(),
+            Err(_unreadable) => Settings::default(),
+        }
+    }
+
     /// Writes the settings: the file is whole at any moment, and the copy before it stays as `settings.toml.bak`. A file that another
     /// program changed meanwhile is kept aside first. Returns what the user should hear.
     ///
@@ -126,10 +137,9 @@ impl SettingsFile {
 
     /// The file cannot be read as settings: the last good copy, or the defaults, take its place.
     fn fall_back(mut self, bytes: &[u8], why: &str) -> (Self, Settings, Vec<Notice>) {
-        let copy = read(&files::with_suffix(&self.path, ".bak")).ok().and_then(|bytes| parse(&bytes).ok());
-        let (settings, used) = match copy {
-            Some(copy) if copy.settings.version <= Settings::VERSION => (copy.settings, "the last good copy is used"),
-            _ => (Settings::default(), "the defaults are used"),
+        let (settings, used) = match last_good(&self.path) {
+            Some(copy) => (copy, "the last good copy is used"),
+            None => (Settings::default(), "the defaults are used"),
         };
         let (settings, notices) =
             self.keep_aside(bytes, settings, NoticeKind::Damaged, format!("The settings were damaged ({why}); {used}"));
@@ -165,6 +175,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The copy beside a settings file, if it can be used.
+fn last_good(path: &Path) -> Option<Settings> {
+    let copy = parse(&read(&files::with_suffix(path, ".bak")).ok()?).ok()?;
+    (copy.settings.version <= Settings::VERSION).then_some(copy.settings)
 }
 
 /// Reads settings out of any bytes. A value of the wrong type costs that value only.

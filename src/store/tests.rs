@@ -315,7 +315,7 @@ fn a_reply_of_several_runs_remembers_each() {
     let made_by = |quant: &str| {
         let design = crate::protocol::Design::for_model(format!("/m/{quant}.gguf"));
         let (model, differences) = ("Tiny".to_owned(), String::new());
-        Some(Provenance { quant: quant.into(), model, design, differences, switched: None, earlier: Vec::new() })
+        Some(Provenance { quant: quant.into(), model, design, differences, switched: None, system: None, earlier: Vec::new() })
     };
     let mut reply = ChatMessage { role: Role::Assistant, provenance: made_by("Q4_1"), ..message(2, 1, Some(1), "Half") };
     reply.begin_part(made_by("Q8_0"));
@@ -345,6 +345,7 @@ fn a_notebook_takes_up_what_was_made_exactly_once() {
         design: crate::protocol::Design::default(),
         differences: String::new(),
         switched: None,
+        system: None,
         earlier,
     };
     // " there" was made by an earlier run and is in the notebook; the run that is under way goes on with it

@@ -79,6 +79,9 @@ pub struct Provenance {
     pub differences: String,
     /// Set when this reply was the first after a switch: from which rung, and seconds from click to ready
     pub switched: Option<(String, f64)>,
+    /// The system prompt that was sent; `None` where it was not noted (older chats) or is too long to keep with every reply
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// What earlier runs made of the same reply, in order; all else here is about the text behind the last of them
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Part>,

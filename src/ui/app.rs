@@ -9,10 +9,10 @@ use super::inbox::Inbound;
 use super::pacing::Pacing;
 use super::panels::{self, Views};
 use super::runtime::{Runtime, Wake};
-use super::{shortcuts, theme};
-use crate::app::{self, Action, Answer, AppState, Effect, Now, Severity, update};
+use super::{place, shortcuts, theme};
+use crate::app::{self, Action, Answer, AppState, Effect, Now, Page, PlotRange, QualityAction, Severity, update};
 use crate::protocol::Event;
-use crate::store::{Theme, WindowPlace};
+use crate::store::Theme;
 
 /// Longest time a frame spends on what has happened; the rest waits for the next one.
 const DRAIN: Duration = Duration::from_millis(10);
@@ -28,10 +28,12 @@ pub struct App {
     began: Instant,
     actions: Vec<Action>,
     look: Option<(Theme, f32)>,
-    /// Where the picture of the telemetry column goes, once painted
-    plots_png: Option<PathBuf>,
+    /// Where the picture of the telemetry column goes, once painted, and the times it shows
+    plots_png: Option<(PathBuf, PlotRange)>,
     learn: Learn,
     driver: Option<Driver>,
+    /// What brings a window back that would not be seen; in points at 100 %
+    astray: Vec<egui::ViewportCommand>,
 }
 
 /// What the pacing learns from: frames and time since the last sample.
@@ -65,6 +67,7 @@ impl App {
             plots_png: None,
             learn: Learn::default(),
             driver,
+            astray: Vec::new(),
         };
         app.carry_out(effects, None);
         app
@@ -75,6 +78,27 @@ impl App {
     pub fn with_places(mut self, places: Vec<(String, PathBuf)>) -> Self {
         self.views.about.paths = places;
         self
+    }
+
+    /// With what brings the window back onto a screen, once it is there.
+    #[must_use]
+    pub fn with_place(mut self, astray: Vec<egui::ViewportCommand>) -> Self {
+        self.astray = astray;
+        self
+    }
+
+    fn come_back(&mut self, ctx: &egui::Context) {
+        // commands are in points at the zoom in force, which is set by the first frame
+        if self.astray.is_empty() || self.pacing.frames() < 2 {
+            return;
+        }
+        for command in std::mem::take(&mut self.astray) {
+            ctx.send_viewport_cmd(match command {
+                egui::ViewportCommand::OuterPosition(at) => egui::ViewportCommand::OuterPosition(at / ctx.zoom_factor()),
+                egui::ViewportCommand::InnerSize(size) => egui::ViewportCommand::InnerSize(size / ctx.zoom_factor()),
+                other => other,
+            });
+        }
     }
 
     fn now(&self) -> Now {
@@ -88,6 +112,9 @@ impl App {
                 (Effect::Copy(text), Some(ctx)) => ctx.copy_text(text),
                 (Effect::Quit, Some(ctx)) => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
                 (effect, _) => {
+                    if let (Some(driver), Effect::Send(command)) = (&mut self.driver, &effect) {
+                        driver.on_command(command);
+                    }
                     if let Some(runtime) = &mut self.runtime {
                         runtime.run(effect);
                     }
@@ -117,10 +144,12 @@ impl App {
                     update::on_maker_event(&mut self.state, event, now)
                 }
                 Inbound::Lane(engine, event) => update::on_lane_event(&mut self.state, engine, event, now),
+                Inbound::Measurer(event) => update::on_measurer_event(&mut self.state, &event, now),
+                Inbound::Quality(event) => update::on_quality_event(&mut self.state, event, now),
                 Inbound::Answer(answer) => update::on_answer(&mut self.state, answer, now),
                 Inbound::Action(action) => update::on_action(&mut self.state, action, now),
-                Inbound::PlotsPng(path) => {
-                    self.plots_png = Some(path);
+                Inbound::PlotsPng(path, range) => {
+                    self.plots_png = Some((path, range));
                     repaint_once(ctx);
                     Vec::new()
                 }
@@ -136,8 +165,8 @@ impl App {
     fn learn_from(&mut self, event: &Event, now: Now) {
         if let Event::Sample { sample } = event {
             let frames = self.pacing.frames() - self.learn.frames;
-            if self.state.is_busy() {
-                self.pacing.learn(frames, now.secs - self.learn.at, f64::from(sample.window_cpu_percent));
+            if let Some(percent) = sample.window_cpu_percent.filter(|_| self.state.is_busy()) {
+                self.pacing.learn(frames, now.secs - self.learn.at, f64::from(percent));
             }
             self.learn = Learn { frames: self.pacing.frames(), at: now.secs };
         }
@@ -156,25 +185,28 @@ impl App {
     fn take_input(&mut self, ctx: &egui::Context) {
         let dropped: Vec<PathBuf> = ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
         if let Some(path) = dropped.into_iter().next() {
-            self.actions.push(Action::OpenModel(path));
+            let is_model = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+            // a text dropped on the Quality page is what is to be read there
+            let is_text = self.state.page == Page::Quality && !is_model;
+            self.actions.push(if is_text { Action::Quality(QualityAction::UseFile(path)) } else { Action::OpenModel(path) });
         }
         let viewport = ctx.input(|input| input.viewport().clone());
         let size = ctx.content_rect().size() * ctx.zoom_factor();
         let corner = viewport.outer_rect.map(|rect| rect.min * ctx.zoom_factor());
-        let place = WindowPlace {
-            width: size.x.round(),
-            height: size.y.round(),
-            x: corner.map(|corner| corner.x.round()),
-            y: corner.map(|corner| corner.y.round()),
-            maximized: viewport.maximized.unwrap_or(false),
-        };
+        let place = place::now(self.state.settings.window.as_ref(), size, corner, viewport.maximized.unwrap_or(false));
         if size.x > 1.0 && self.state.settings.window != Some(place) {
             self.actions.push(Action::WindowMoved(place));
         }
     }
 
     fn act(&mut self, ctx: &egui::Context) {
-        for action in std::mem::take(&mut self.actions) {
+        for mut action in std::mem::take(&mut self.actions) {
+            if let Action::OpenModel(path) | Action::AddFolder(path) = &mut action
+                && let Ok(whole) = std::path::absolute(&*path)
+            {
+                // what is remembered must hold wherever the program is started next
+                *path = whole;
+            }
             if let Some(driver) = &mut self.driver {
                 driver.on_action(&action, self.began.elapsed().as_secs_f64());
             }
@@ -187,7 +219,7 @@ impl App {
 
     /// Takes a picture of the telemetry column, when one was asked for.
     fn picture(&mut self, ctx: &egui::Context, column: egui::Rect) {
-        let Some(path) = self.plots_png.take() else { return };
+        let Some((path, _)) = self.plots_png.take() else { return };
         let Some(runtime) = &self.runtime else { return };
         let (inbox, scale, again) = (Arc::clone(runtime.inbox()), ctx.pixels_per_point(), ctx.clone());
         ctx.request_screenshot(move |image| {
@@ -228,9 +260,12 @@ impl eframe::App for App {
         self.take_input(&ctx);
         shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut self.actions);
         let now = self.now();
+        // the dialog took its time: the picture shows what was seen when it was asked for
+        self.views.telemetry.held = self.plots_png.as_ref().map(|(_, range)| *range);
         let column = panels::window(ui, &self.state, &mut self.views, now, &mut self.actions);
         self.picture(&ctx, column);
         self.act(&ctx);
+        self.come_back(&ctx);
         self.pacing.frame();
         if let Some(driver) = &mut self.driver {
             let painted = frame.info().cpu_usage.map_or_else(|| started.elapsed(), Duration::from_secs_f32);

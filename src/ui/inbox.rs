@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::app::{Action, Answer};
+use crate::app::{Action, Answer, PlotRange};
 use crate::protocol::{Event, JobId, LogLevel, Stage};
 
 /// Log lines kept while nobody looks.
@@ -22,12 +22,16 @@ pub enum Inbound {
     Maker(Event),
     /// An engine of the Compare page spoke
     Lane(usize, Event),
+    /// The engine that measures spoke
+    Measurer(Event),
+    /// The engine that measures quality spoke
+    Quality(Event),
     /// The store or the background worker answered
     Answer(Answer),
     /// A dialog ended in something to do
     Action(Action),
-    /// A dialog named where the picture of the plots goes
-    PlotsPng(PathBuf),
+    /// A dialog named where the picture of the plots goes, and it shows these times
+    PlotsPng(PathBuf, PlotRange),
 }
 
 /// A queue that stays small by merging: text of one reply becomes one piece, only the latest progress counts, samples and log lines are

@@ -5,13 +5,17 @@ pub mod drive;
 pub mod icon;
 pub mod inbox;
 mod lanes;
+mod looker;
 pub mod pacing;
 pub mod panels;
 pub mod parts;
 pub mod picture;
+mod place;
 pub mod plain_text;
+mod runs_files;
 pub mod runtime;
 pub mod shortcuts;
+mod sweeps;
 pub mod theme;
 pub mod transcript;
 pub mod widgets;
@@ -22,13 +26,11 @@ use std::time::Instant;
 
 use crate::app::AppState;
 use crate::engine::Place;
-use crate::protocol::{EngineError, ErrorKind};
+use crate::protocol::{EngineError, ErrorKind, build};
 use crate::store::{Dirs, SettingsFile, Store};
 
 /// Smallest window in which nothing is clipped, points.
 const MIN_SIZE: [f32; 2] = [1024.0, 640.0];
-/// First window, points.
-const FIRST_SIZE: [f32; 2] = [1440.0, 900.0];
 
 /// Opens the window; returns when it is closed.
 ///
@@ -43,26 +45,30 @@ pub fn open(model: Option<PathBuf>, place: Place) -> Result<(), EngineError> {
 /// # Errors
 /// As [`open`]; and when the model cannot be loaded or the drive does not end in time.
 pub fn drive_window(model: PathBuf, place: Place) -> Result<serde_json::Value, EngineError> {
-    let (driver, result) = drive::Driver::new(model.clone());
+    let (driver, result) = drive::Driver::new(place.clone());
     run(Some(model), place, Some(driver))?;
     result.recv().map_err(|_closed| EngineError::new(ErrorKind::Engine, "The window was closed before the drive had ended"))?
 }
 
 fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> Result<(), EngineError> {
     let began = Instant::now();
-    let dirs = Dirs::resolve().map_err(|error| EngineError::new(ErrorKind::Disk, error.to_string()))?;
+    // a drive leaves the user's chats and settings alone
+    let scratch = driver.as_ref().map(|_| Scratch::new()).transpose()?;
+    let dirs = match &scratch {
+        Some(scratch) => Dirs::under(&scratch.0),
+        None => Dirs::resolve().map_err(|error| EngineError::new(ErrorKind::Disk, error.to_string()))?,
+    };
     let (settings_file, settings, settings_notices) = SettingsFile::load(&dirs.config);
-    let models_dir = settings.models_dir.clone().unwrap_or_else(|| dirs.models());
-    let size = settings.window.map_or(FIRST_SIZE, |window| [window.width, window.height]);
+    let models_dir = settings.models_dir(&dirs);
     let pacing = Arc::new(pacing::Pacing::new(pacing::is_software_rendered()));
+    let viewport = egui::ViewportBuilder::default()
+        .with_app_id("inferscope")
+        .with_title("Inferscope")
+        .with_min_inner_size(MIN_SIZE)
+        .with_icon(icon::icon_data())
+        .with_drag_and_drop(true);
     let options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_app_id("inferscope")
-            .with_title("Inferscope")
-            .with_inner_size(size.map(|side| side.clamp(MIN_SIZE[1], 16_384.0)))
-            .with_min_inner_size(MIN_SIZE)
-            .with_icon(icon::icon_data())
-            .with_drag_and_drop(true),
+        viewport: place::remembered(viewport, settings.window.as_ref(), MIN_SIZE),
         renderer: eframe::Renderer::Glow,
         multisampling: 0,
         depth_buffer: 0,
@@ -78,6 +84,7 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
         options,
         Box::new(move |cc| {
             theme::install(&cc.egui_ctx);
+            let astray = settings.window.as_ref().map(|place| place::corrections(place, &place::screens(cc))).unwrap_or_default();
             // the zoom is an action like any other, and remembered
             cc.egui_ctx.options_mut(|options| options.zoom_with_keyboard = false);
             let (mut store, notices) = Store::open(&dirs.data);
@@ -87,7 +94,7 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
             state.chats.list = store.chats();
             state.chats.sort();
             state.cpu = cpu_name();
-            let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.cpu == state.cpu);
+            let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.is_of(&state.cpu, &build::version_line()));
             state.telemetry.bandwidth_gb_s = bandwidth.map(|known| known.gb_s);
             app::say(&mut state, notices.into_iter().chain(settings_notices).map(|notice| notice.to_string()));
             let wake = app::wake(&cc.egui_ctx, &pacing);
@@ -99,7 +106,7 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
             ];
             let runtime =
                 runtime::Runtime::start(place, store, settings_file, models_dir, wake).inspect_err(|error| *slot = Some(error.clone()))?;
-            Ok(Box::new(app::App::new(state, runtime, pacing, model, driver, began).with_places(places)))
+            Ok(Box::new(app::App::new(state, runtime, pacing, model, driver, began).with_places(places).with_place(astray)))
         }),
     );
     if let Some(error) = failed {
@@ -111,9 +118,54 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
     })
 }
 
+/// A folder that goes away with this value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A new folder among the system's temporary ones, for this user alone.
+    fn new() -> Result<Self, EngineError> {
+        let name = |n: u32| std::env::temp_dir().join(format!("inferscope-drive-{}-{n}", std::process::id()));
+        let mut made = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut made, 0o700);
+        // a folder that is there already is somebody else's
+        let folder = (0..100).map(name).find_map(|folder| match made.create(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
+            done => Some(done.map(|()| folder)),
+        });
+        let folder = folder.unwrap_or_else(|| Err(std::io::ErrorKind::AlreadyExists.into()));
+        folder.map(Self).map_err(|error| {
+            EngineError::new(ErrorKind::Disk, format!("No temporary folder could be made: {error}"))
+                .hint("Free some space, or set TMPDIR to a folder that can be written to")
+                .path(std::env::temp_dir())
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
 /// What the processor is called: measurements of this machine are kept under its name.
 fn cpu_name() -> String {
     let wanted = sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing());
     let system = sysinfo::System::new_with_specifics(wanted).ok();
     system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_folder_is_new_and_goes_away() {
+        let (one, two) = (Scratch::new().unwrap(), Scratch::new().unwrap());
+        assert_ne!(one.0, two.0);
+        std::fs::write(one.0.join("chats"), "x").unwrap();
+        let path = one.0.clone();
+        drop(one);
+        assert!(!path.exists() && two.0.is_dir());
+    }
 }

@@ -3,7 +3,7 @@
 //! Without a GPU the window is drawn by the CPU that also runs the model, and the engine's threads spin at barriers, so a stolen
 //! millisecond costs twice. The rate therefore follows what a frame was measured to cost this process.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Share of one core that painting may take while a CPU engine runs.
@@ -18,12 +18,13 @@ const SLOWEST_MS: f64 = 500.0;
 pub struct Pacing {
     interval_ms: AtomicU32,
     frames: AtomicU64,
+    held: AtomicBool,
 }
 
 impl Pacing {
     /// A first guess: software rendering is slow until measured otherwise.
     pub fn new(is_software: bool) -> Self {
-        Self { interval_ms: AtomicU32::new(if is_software { 250 } else { 33 }), frames: AtomicU64::new(0) }
+        Self { interval_ms: AtomicU32::new(if is_software { 250 } else { 33 }), frames: AtomicU64::new(0), held: AtomicBool::new(false) }
     }
 
     /// A frame was painted.
@@ -46,6 +47,16 @@ impl Pacing {
         let before = f64::from(self.interval_ms.load(Ordering::Relaxed));
         // half-way each time: one slow frame does not freeze the window
         self.interval_ms.store(((before + wanted) / 2.0) as u32, Ordering::Relaxed);
+    }
+
+    /// Whether frames are held back, whatever happens: while something else is measured.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// See [`Pacing::hold`].
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Time between frames while something streams.

@@ -1,5 +1,6 @@
 //! Carries out what `app::update` wants done: engines, the store, the disk, dialogs. Nothing here blocks a frame.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -8,18 +9,23 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
 use super::lanes::Lanes;
+use super::looker::{Known, Looker};
 use super::pacing::Pacing;
-use crate::app::{Action, Answer, Effect, Inspection, Severity, visibly_differs};
+use super::runs_files::{self, RunChore};
+use super::sweeps::{self, SweepChore};
+use crate::app::{Action, Answer, Effect, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
-use crate::library::{self, MachineMemory, ScanCache};
-use crate::protocol::{Command, Design, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
+use crate::library::{self, Scan, ScanCache, partial};
+use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
 use crate::store::{Recorder, Reply, Request, SettingsFile, Store, Writer};
 
 /// Work for the thread that reads the disk.
 enum Chore {
     Scan(Vec<PathBuf>),
-    Inspect(Box<Design>, u64),
     Write(PathBuf, String),
+    Sweep(SweepChore),
+    ReadText(PathBuf),
+    Runs(RunChore),
 }
 
 /// What the window needs to be told while it is not looking: it paints again when asked through here.
@@ -37,12 +43,16 @@ impl Wake {
 
     /// As soon as possible.
     pub(super) fn now(&self) {
-        super::app::repaint_once(&self.ctx);
+        if !self.pacing.is_held() {
+            super::app::repaint_once(&self.ctx);
+        }
     }
 
     /// With the next frame that is due while something streams.
     pub(super) fn soon(&self) {
-        self.ctx.request_repaint_after(self.pacing.interval());
+        if !self.pacing.is_held() {
+            self.ctx.request_repaint_after(self.pacing.interval());
+        }
     }
 }
 
@@ -50,12 +60,16 @@ impl Wake {
 pub struct Runtime {
     engine: Engine,
     maker: Option<(JobId, Engine)>,
-    maker_place: Place,
     lanes: Lanes,
+    measurer: Option<Engine>,
+    quality: Option<Engine>,
+    /// Where engines are started
+    place: Place,
     writer: Writer,
     inbox: Arc<Inbox>,
     wake: Wake,
     chores: Sender<Chore>,
+    looker: Looker,
     models_dir: PathBuf,
 }
 
@@ -66,6 +80,7 @@ impl Runtime {
     /// When a thread cannot be started. A missing or broken engine is not an error here: it arrives as `Died`.
     pub fn start(place: Place, store: Store, settings: SettingsFile, models_dir: PathBuf, wake: Wake) -> Result<Self, EngineError> {
         let inbox = Arc::new(Inbox::default());
+        let data_dir = store.path().parent().map(Path::to_path_buf).unwrap_or_default();
         let writer = {
             let (inbox, wake) = (Arc::clone(&inbox), wake.clone());
             Writer::spawn_with_settings(store, settings, move |reply| {
@@ -78,11 +93,14 @@ impl Runtime {
         };
         let recorder = writer.recorder();
         let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
-        spawn_pump(engine.events().clone(), Some(recorder), Arc::clone(&inbox), wake.clone())?;
+        spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
-        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone())?;
+        let known = Known::default();
+        let runs = runs_files::RunFiles { data_dir, recorder: writer.recorder() };
+        spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone(), runs)?;
         let lanes = Lanes::new(place.clone(), Arc::clone(&inbox), wake.clone());
-        Ok(Self { engine, maker: None, maker_place: place, lanes, writer, inbox, wake, chores, models_dir })
+        let looker = Looker::start(Arc::clone(&inbox), wake.clone(), known)?;
+        Ok(Self { engine, maker: None, measurer: None, quality: None, lanes, place, writer, inbox, wake, chores, looker, models_dir })
     }
 
     /// What has happened.
@@ -112,8 +130,58 @@ impl Runtime {
             }
             Effect::Lane(number, command) => self.lanes.send(number, *command),
             Effect::EndLanes => self.lanes.end(),
+            Effect::Measure(command) => self.measure(*command),
+            Effect::StopMeasuring(job) => {
+                if let Some(engine) = &self.measurer {
+                    self.report(engine.send(Command::Cancel { job }));
+                }
+            }
+            Effect::EndMeasuring => {
+                if let Some(engine) = self.measurer.take() {
+                    sweeps::end(engine);
+                }
+            }
+            Effect::PrepareSweep(plan) => self.chore(Chore::Sweep(SweepChore::Prepare(plan))),
+            Effect::KeepSweep(sweep) => self.chore(Chore::Sweep(SweepChore::Keep(sweep))),
+            Effect::DropSweep(name) => self.chore(Chore::Sweep(SweepChore::Drop(name))),
+            Effect::ReadSweep(name) => self.chore(Chore::Sweep(SweepChore::Read(name))),
+            Effect::FindSweeps => self.chore(Chore::Sweep(SweepChore::Find)),
+            Effect::Quality(command) => self.measure_quality(*command),
+            Effect::EndQuality => {
+                if let Some(engine) = self.quality.take() {
+                    end_aside(engine);
+                }
+            }
+            Effect::PickText => self.dialog("text-dialog", |dialog| {
+                let dialog = dialog.set_title("Choose a text").add_filter("Text", &["txt", "md", "raw", "csv", "json", "rs", "py", "html"]);
+                let file = dialog.add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Action(Action::Quality(QualityAction::UseFile(file))))
+            }),
+            Effect::ReadText(path) => self.chore(Chore::ReadText(path)),
             Effect::Save { seq, ops } => self.writer.send(Request::Apply { seq, ops }),
-            Effect::KeepRun { seq, run } => self.writer.send(Request::KeepRun { seq, run }),
+            Effect::KeepRun { seq, run } => {
+                // what the run does not say of the machine and the model takes a look at the disk
+                if self.chores.try_send(Chore::Runs(RunChore::Keep(seq, run.clone()))).is_err() {
+                    self.writer.send(Request::KeepRun { seq, run });
+                }
+            }
+            Effect::ExportRuns(ids, format) => {
+                let chores = self.chores.clone();
+                self.dialog("save-dialog", move |dialog| {
+                    let path = dialog.set_file_name(format!("runs.{}", format.ending())).save_file()?;
+                    chores.send(Chore::Runs(RunChore::Export(ids, format, path))).ok()?;
+                    None
+                });
+            }
+            Effect::PickRuns => self.dialog("runs-dialog", |dialog| {
+                let path =
+                    dialog.set_title("Import runs").add_filter("JSON", &["json", "jsonl"]).add_filter("All files", &["*"]).pick_file()?;
+                Some(Inbound::Answer(runs_files::import(&path)))
+            }),
+            Effect::PickDesign => self.dialog("design-dialog", |dialog| {
+                let path = dialog.set_title("Import a design").add_filter("Designs", &["toml", "json"]).pick_file()?;
+                Some(Inbound::Answer(runs_files::import_design(&path)))
+            }),
             Effect::ReadRuns => self.writer.send(Request::Runs),
             Effect::ReadWholeRuns(ids) => self.writer.send(Request::ReadRuns(ids)),
             Effect::ReadDesigns => self.writer.send(Request::Designs),
@@ -123,7 +191,8 @@ impl Runtime {
             Effect::Search(text) => self.writer.send(Request::Search { text }),
             Effect::SaveSettings(settings) => self.writer.send(Request::SaveSettings(settings)),
             Effect::Scan(folders) => self.chore(Chore::Scan(folders)),
-            Effect::Inspect { design, freed } => self.chore(Chore::Inspect(design, freed)),
+            Effect::Inspect { design, freed } => self.looker.inspect(design, freed),
+            Effect::Predict { design, freed } => self.looker.predict((design, freed)),
             Effect::PickModel => self.dialog("model-dialog", |dialog| {
                 let file = dialog.set_title("Open a model").add_filter("GGUF", &["gguf"]).add_filter("All files", &["*"]).pick_file()?;
                 Some(Inbound::Action(Action::OpenModel(file)))
@@ -140,8 +209,9 @@ impl Runtime {
                     None
                 });
             }
-            Effect::SavePlotsPng => self.dialog("save-dialog", |dialog| {
-                dialog.set_file_name("inferscope-telemetry.png").add_filter("PNG", &["png"]).save_file().map(Inbound::PlotsPng)
+            Effect::SavePlotsPng(range) => self.dialog("save-dialog", move |dialog| {
+                let path = dialog.set_file_name("inferscope-telemetry.png").add_filter("PNG", &["png"]).save_file()?;
+                Some(Inbound::PlotsPng(path, range))
             }),
             // carried out by the window
             Effect::Copy(_) | Effect::Quit => {}
@@ -175,8 +245,8 @@ impl Runtime {
         if request.target.parent() == Some(&*self.models_dir) {
             std::fs::create_dir_all(&self.models_dir).ok();
         }
-        let started = Engine::spawn(self.maker_place.clone(), Arc::new(|| {})).and_then(|engine| {
-            spawn_pump(engine.events().clone(), None, Arc::clone(&self.inbox), self.wake.clone())?;
+        let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
+            spawn_pump(engine.events().clone(), Speaker::Maker, Arc::clone(&self.inbox), self.wake.clone())?;
             engine.send(Command::Quantize { job, request })?;
             Ok(engine)
         });
@@ -186,16 +256,50 @@ impl Runtime {
         }
     }
 
+    /// Designs are measured in an engine of their own, which lives as long as the sweep: what it has loaded stays warm.
+    fn measure(&mut self, command: Command) {
+        let job = command.job();
+        if self.measurer.is_none() {
+            let started = Engine::spawn(self.place.clone(), Arc::new(|| {})).and_then(|engine| {
+                spawn_pump(engine.events().clone(), Speaker::Measurer, Arc::clone(&self.inbox), self.wake.clone())?;
+                Ok(engine)
+            });
+            match started {
+                Ok(engine) => self.measurer = Some(engine),
+                Err(error) => return self.inbox.push(Inbound::Measurer(sweeps::failed(job, error))),
+            }
+        }
+        if let Some(Err(error)) = self.measurer.as_ref().map(|engine| engine.send(command)) {
+            self.inbox.push(Inbound::Measurer(sweeps::failed(job, error)));
+        }
+    }
+
     /// Lets the maker's process go once its job has ended.
     pub fn on_maker_event(&mut self, event: &Event) {
-        let ended = match event {
-            Event::Died { .. } => true,
-            other => other.ends().is_some_and(|job| self.maker.as_ref().is_some_and(|(running, _)| *running == job)),
-        };
-        if ended && let Some((_, engine)) = self.maker.take() {
-            // ending a process can take a moment: not on this thread
-            thread::Builder::new().name("maker-end".into()).spawn(move || drop(engine)).ok();
+        if ends(event, self.maker.as_ref())
+            && let Some((_, engine)) = self.maker.take()
+        {
+            end_aside(engine);
         }
+    }
+
+    /// Quality is measured in an engine of its own: the chat's model stays where it is, and nothing of it is in what is measured.
+    fn measure_quality(&mut self, command: Command) {
+        let job = command.job().unwrap_or_default();
+        let sent = self.quality_engine().and_then(|engine| engine.send(command));
+        if let Err(error) = sent {
+            self.inbox.push(Inbound::Quality(Event::Failed { job, error }));
+        }
+    }
+
+    /// The engine that measures quality, started when there is none.
+    fn quality_engine(&mut self) -> Result<&Engine, EngineError> {
+        if self.quality.is_none() {
+            let engine = Engine::spawn(self.place.clone(), Arc::new(|| {}))?;
+            spawn_pump(engine.events().clone(), Speaker::Quality, Arc::clone(&self.inbox), self.wake.clone())?;
+            self.quality = Some(engine);
+        }
+        self.quality.as_ref().ok_or_else(|| EngineError::new(ErrorKind::Engine, "There is no engine"))
     }
 
     fn chore(&self, chore: Chore) {
@@ -222,6 +326,14 @@ impl Runtime {
     }
 }
 
+/// Whether an event ends the job that an engine was started for.
+fn ends(event: &Event, running: Option<&(JobId, Engine)>) -> bool {
+    match event {
+        Event::Died { .. } => true,
+        other => other.ends().is_some_and(|job| running.is_some_and(|(running, _)| *running == job)),
+    }
+}
+
 fn answer_of(reply: Reply) -> Option<Answer> {
     Some(match reply {
         Reply::Saved { seq } => Answer::Saved(seq),
@@ -238,27 +350,47 @@ fn answer_of(reply: Reply) -> Option<Answer> {
     })
 }
 
+/// Ends an engine's process, which can take a moment: not on this thread.
+fn end_aside(engine: Engine) {
+    thread::Builder::new().name("engine-end".into()).spawn(move || drop(engine)).ok();
+}
+
 /// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
-fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
-    let is_maker = recorder.is_none();
+fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
+    let name = match speaker {
+        Speaker::Chat(_) => "engine-events",
+        Speaker::Maker => "maker-events",
+        Speaker::Measurer => "measurer-events",
+        Speaker::Quality => "quality-events",
+    };
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
         for mut event in events {
-            if let Some(recorder) = &recorder {
+            if let Speaker::Chat(recorder) = &speaker {
                 recorder.event(&event);
+            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
+                continue;
             }
             if let Event::Tokens { batch, .. } = &mut event {
                 // kept on disk and read from there by whoever looks
                 batch.probs = Vec::new();
             }
             let urgency = match &event {
+                _ if matches!(speaker, Speaker::Measurer) => {
+                    if sweeps::is_worth_a_frame(&event) {
+                        Urgency::Now
+                    } else {
+                        Urgency::None
+                    }
+                }
                 Event::Tokens { job, .. } => {
                     // the first words of a reply are waited for
                     let is_first = last_text_job.replace(*job) != Some(*job);
                     if is_first { Urgency::Now } else { Urgency::Soon }
                 }
-                Event::Progress { .. } => Urgency::Soon,
+                // a reply's first words follow soon: a frame now would only keep the cores from reading the prompt
+                Event::Progress { .. } | Event::Started { .. } | Event::QualityScores { .. } => Urgency::Soon,
                 Event::Log { .. } => Urgency::None,
                 Event::Sample { sample } => {
                     let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
@@ -269,10 +401,12 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
                 }
                 _ => Urgency::Now,
             };
-            if is_maker && matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. }) {
-                continue;
-            }
-            inbox.push(if is_maker { Inbound::Maker(event) } else { Inbound::Event(event) });
+            inbox.push(match &speaker {
+                Speaker::Chat(_) => Inbound::Event(event),
+                Speaker::Maker => Inbound::Maker(event),
+                Speaker::Measurer => Inbound::Measurer(event),
+                Speaker::Quality => Inbound::Quality(event),
+            });
             match urgency {
                 Urgency::Now => wake.now(),
                 Urgency::Soon => wake.soon(),
@@ -280,7 +414,19 @@ fn spawn_pump(events: Receiver<Event>, recorder: Option<Recorder>, inbox: Arc<In
             }
         }
     };
-    spawn_named(if is_maker { "maker-events" } else { "engine-events" }, run)
+    spawn_named(name, run)
+}
+
+/// Whose events a pump takes.
+enum Speaker {
+    /// The chat's engine; what it says is recorded
+    Chat(Recorder),
+    /// The engine that makes rungs
+    Maker,
+    /// The engine that measures speed
+    Measurer,
+    /// The engine that measures quality
+    Quality,
 }
 
 enum Urgency {
@@ -289,20 +435,38 @@ enum Urgency {
     None,
 }
 
-fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir: PathBuf) -> Result<(), EngineError> {
+fn spawn_worker(
+    work: Receiver<Chore>,
+    inbox: Arc<Inbox>,
+    wake: Wake,
+    models_dir: PathBuf,
+    known: Known,
+    runs: runs_files::RunFiles,
+) -> Result<(), EngineError> {
     spawn_named("disk-reader", move || {
         let mut cache = ScanCache::default();
+        let mut cleaned = HashSet::new();
         for chore in work {
             let answer = match chore {
+                Chore::Sweep(chore) => match sweeps::work(chore) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 Chore::Scan(folders) => {
-                    let mut dirs = library::default_dirs(&models_dir);
-                    dirs.extend(folders);
-                    Answer::Scanned(Box::new(library::scan(&dirs, &mut cache)))
+                    let dirs = library::search_dirs(&models_dir, &folders);
+                    let scan = library::scan(&dirs, &mut cache);
+                    known.set(&scan);
+                    remove_leftovers(&scan, &models_dir, &mut cleaned);
+                    Answer::Scanned(Box::new(scan))
                 }
-                Chore::Inspect(design, freed) => {
-                    let result = Box::new(inspect(&design, freed, &models_dir, &mut cache));
-                    Answer::Inspected { design, result }
+                Chore::ReadText(path) => {
+                    let result = Box::new(library::read_text(&path));
+                    Answer::Text(path, result)
                 }
+                Chore::Runs(chore) => match runs.carry_out(chore) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 Chore::Write(path, text) => match std::fs::write(&path, text) {
                     Ok(()) => Answer::Notice(Severity::Info, format!("Saved to {}", path.display())),
                     Err(error) => Answer::Notice(Severity::Error, format!("Not saved, {error}: {}", path.display())),
@@ -314,25 +478,22 @@ fn spawn_worker(work: Receiver<Chore>, inbox: Arc<Inbox>, wake: Wake, models_dir
     })
 }
 
-/// Reads a header and predicts what its design takes.
-fn inspect(design: &Design, freed: u64, models_dir: &Path, cache: &mut ScanCache) -> Result<Inspection, EngineError> {
-    let header = library::read_header(&design.model)?;
-    let machine = MachineMemory::read();
-    let estimate = library::estimate(&header, design, &machine, freed);
-    let nearest = if estimate.fits {
-        None
-    } else {
-        let mut dirs = library::default_dirs(models_dir);
-        dirs.extend(design.model.parent().map(Into::into));
-        let scan = library::scan(&dirs, cache);
-        library::nearest_fit(scan.family_of(&design.model), design, &machine, freed).into_iter().next()
-    };
-    let weights_read = library::bytes_read_per_token(&header, 0, design);
-    let kv_read = library::bytes_read_per_token(&header, 1, design).saturating_sub(weights_read);
-    Ok(Inspection { info: header.info(), estimate, nearest, weights_read, kv_read })
+/// Removes what a process that was ended left half-written, in each folder once: our own, and those beside whose models rungs are made.
+fn remove_leftovers(scan: &Scan, models_dir: &Path, cleaned: &mut HashSet<PathBuf>) {
+    let models = scan.families.iter().flat_map(|family| family.on_disk()).map(|(_, path)| path);
+    let beside = models.filter(|path| !library::places::is_foreign(path)).filter_map(Path::parent);
+    for folder in beside.chain([models_dir]) {
+        if cleaned.insert(folder.to_path_buf()) {
+            partial::remove_stale(folder);
+        }
+    }
 }
 
-fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
+/// A thread with a name.
+///
+/// # Errors
+/// When the system gives none.
+pub(super) fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
     thread::Builder::new()
         .name(name.into())
         .spawn(run)

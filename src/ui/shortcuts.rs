@@ -4,7 +4,7 @@
 
 use egui::{Context, Key, KeyboardShortcut, Modifiers, Popup};
 
-use crate::app::{Action, AppState, Dialog, Page};
+use crate::app::{Action, AppState, Dialog, Page, QualityAction};
 use crate::library::RungState;
 use crate::protocol::Role;
 
@@ -49,6 +49,10 @@ pub enum Command {
     Telemetry,
     /// Freeze or thaw the plots
     PausePlots,
+    /// On the Quality page, show the worst token, then the next
+    NextWorst,
+    /// And back
+    PreviousWorst,
     /// Show the engine's log
     Log,
     /// Larger
@@ -82,6 +86,10 @@ const fn ctrl_shift(key: Key, command: Command, group: &'static str, words: &'st
     Shortcut { keys: KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), key), command, words, group }
 }
 
+const fn shift(key: Key, command: Command, group: &'static str, words: &'static str) -> Shortcut {
+    Shortcut { keys: KeyboardShortcut::new(Modifiers::SHIFT, key), command, words, group }
+}
+
 const fn plain(key: Key, command: Command, group: &'static str, words: &'static str) -> Shortcut {
     Shortcut { keys: KeyboardShortcut::new(Modifiers::NONE, key), command, words, group }
 }
@@ -92,8 +100,10 @@ pub const SHORTCUTS: &[Shortcut] = &[
     plain(Key::F1, Command::Shortcuts, "General", "Show the keys"),
     ctrl(Key::Num1, Command::Page(Page::Chat), "General", "Show the Chat page"),
     ctrl(Key::Num2, Command::Page(Page::Compare), "General", "Show the Compare page"),
-    ctrl(Key::Num3, Command::Page(Page::Library), "General", "Show the Library page"),
-    ctrl(Key::Num4, Command::Page(Page::Settings), "General", "Show the Settings page"),
+    ctrl(Key::Num3, Command::Page(Page::Quality), "General", "Show the Quality page"),
+    ctrl(Key::Num4, Command::Page(Page::Library), "General", "Show the Library page"),
+    ctrl(Key::Num5, Command::Page(Page::Runs), "General", "Show the Runs page"),
+    ctrl(Key::Num6, Command::Page(Page::Settings), "General", "Show the Settings page"),
     ctrl(Key::F, Command::FocusSearch, "General", "Search on this page"),
     ctrl(Key::Plus, Command::ZoomIn, "General", "Larger"),
     ctrl(Key::Minus, Command::ZoomOut, "General", "Smaller"),
@@ -111,6 +121,8 @@ pub const SHORTCUTS: &[Shortcut] = &[
     ctrl(Key::OpenBracket, Command::BetterRung, "Engine", "Switch to the next better rung on disk"),
     ctrl(Key::CloseBracket, Command::SmallerRung, "Engine", "Switch to the next smaller rung on disk"),
     plain(Key::F5, Command::Rescan, "Engine", "Read the model folders again"),
+    shift(Key::F3, Command::PreviousWorst, "Quality", "Show the next worse token"),
+    plain(Key::F3, Command::NextWorst, "Quality", "Show the worst token, then the next"),
     ctrl(Key::T, Command::Telemetry, "Telemetry", "Fold or unfold the telemetry"),
     ctrl(Key::P, Command::PausePlots, "Telemetry", "Freeze or thaw the plots"),
 ];
@@ -121,12 +133,19 @@ pub const FIELD_KEYS: &[(&str, &str, &str)] = &[
     ("Chat", "Shift+Enter", "Begin a new line"),
     ("Chat", "Ctrl+Enter", "Go on with a notebook"),
     ("Chat", "1 to 5", "At a token: go on with an alternative"),
+    ("Quality", "Left, Right", "Show the token before or after, in the text"),
+    ("Chat", "PageUp", "Scroll the conversation up, PageDown down"),
+    ("Chat", "Home", "Go to its beginning, End to its end"),
+    ("Chat", "↑↓", "Walk the list of chats, Enter opens"),
+    ("Chat", "F2", "Rename the chat that has the focus"),
+    ("Chat", "Delete", "Delete the chat that has the focus"),
+    ("Engine", "←→", "Walk the ladder, Enter switches"),
     ("Telemetry", "Ctrl+Wheel", "Zoom the plot under the pointer"),
     ("General", "Tab", "Go to the next control"),
 ];
 
 /// The groups of the list, in order.
-pub const GROUPS: [&str; 4] = ["General", "Chat", "Engine", "Telemetry"];
+pub const GROUPS: [&str; 5] = ["General", "Chat", "Quality", "Engine", "Telemetry"];
 
 /// The keys of a group with their words, as a list shows them.
 pub fn list(ctx: &Context, group: &str) -> Vec<(String, &'static str)> {
@@ -224,6 +243,11 @@ pub fn run(command: Command, state: &AppState, targets: &mut ShortcutTargets, ac
         Command::Rescan => actions.push(Action::Rescan),
         Command::Telemetry => actions.push(Action::ToggleTelemetry),
         Command::PausePlots => actions.push(Action::PausePlots(state.telemetry.paused_at.is_none())),
+        Command::NextWorst | Command::PreviousWorst => {
+            let step = if command == Command::NextWorst { 1 } else { -1 };
+            actions.push(Action::Navigate(Page::Quality));
+            actions.push(Action::Quality(QualityAction::Worst(step)));
+        }
         Command::ZoomIn => actions.push(Action::SetZoom(stepped(zoom, 1.0))),
         Command::ZoomOut => actions.push(Action::SetZoom(stepped(zoom, -1.0))),
         Command::ZoomReset => actions.push(Action::SetZoom(1.0)),

@@ -7,7 +7,7 @@ mod fonts;
 mod palette;
 mod style;
 
-pub use fonts::{body, body_strong, display, install, mono, mono_at, page_title, semibold, small, small_strong, title};
+pub use fonts::{body, body_strong, display, install, mono, mono_small, page_title, semibold, small, small_strong, text_at, title};
 pub use palette::{DARK, HIGH_CONTRAST, LIGHT, Palette, contrast, on_surface};
 pub use style::apply;
 

@@ -11,5 +11,5 @@ mod inline;
 mod text;
 
 pub use blocks::{Block, BlockIndex, BlockKind};
-pub use inline::{Align, Body, Piece, Row, Span, Style, is_web_link, pieces};
+pub use inline::{Align, Body, Piece, Row, Span, Style, cuts, is_web_link, pieces};
 pub use text::{FOLD_AT, fold, visible};

@@ -15,6 +15,7 @@ use inferscope::protocol::{
 };
 use inferscope::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Provenance};
 use inferscope::ui::panels::chat::{ChatView, chat_page};
+use inferscope::ui::panels::crash::crash;
 use inferscope::ui::panels::dialogs::{DialogsView, dialogs};
 use inferscope::ui::theme::{self, Theme};
 
@@ -46,6 +47,7 @@ pub fn harness_of(page: Page, width: f32, height: f32) -> Harness<'static, Page>
         .build_ui_state(
             |ui, page: &mut Page| {
                 let mut actions = Vec::new();
+                crash(ui, &page.state, &mut actions);
                 chat_page(ui, &page.state, &mut page.view, 2.0, &mut actions);
                 dialogs(ui.ctx(), &page.state, &mut page.dialogs, &mut actions);
                 if page.obeys {
@@ -123,6 +125,7 @@ pub fn provenance(quant: &str, switched: Option<(&str, f64)>) -> Provenance {
         design: Design::for_model("/models/smollm2-Q4_1.gguf"),
         differences: "ctx 8192".to_owned(),
         switched: switched.map(|(from, seconds)| (from.to_owned(), seconds)),
+        system: None,
         earlier: Vec::new(),
     }
 }
@@ -185,6 +188,7 @@ pub fn generating(message: i64) -> Generating {
         text: String::new(),
         kept: 0,
         prefill: None,
+        read_since: None,
         tokens: 47,
         last: 0.041 + 46.0 / 196.4,
         first: Some(0.041),

@@ -91,7 +91,9 @@ fn notebook_running() -> AppState {
 fn prompt_state() -> AppState {
     let text = "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\nWhat makes inference slow? \u{1b}[0m<|im_end|>\n<|im_start|>assistant\n";
     let rendered = Rendered { text: text.into(), n_tokens: 37, system_tokens: 12, last_tokens: 14 };
-    with(finished(), |state| state.dialog = Dialog::Prompt(Box::new(PromptView { job: JobId(1), rendered: Some(Ok(rendered)) })))
+    with(finished(), |state| {
+        state.dialog = Dialog::Prompt(Box::new(PromptView { job: JobId(1), of_reply: None, rendered: Some(Ok(rendered)) }))
+    })
 }
 
 fn failed() -> AppState {

@@ -372,6 +372,24 @@ fn split_models_are_read_as_one() {
 }
 
 #[test]
+fn sampling_that_is_not_applied_is_said() {
+    let warned = |key: &str, value: Kv| read(&with(key, value)).unwrap().warnings();
+    assert!(warned("general.sampling.top_k", Kv::I32(20)).is_empty());
+    for (key, value) in [
+        ("general.sampling.mirostat_tau", Kv::F32(5.0)),
+        ("general.sampling.temp", Kv::F32(f32::NAN)),
+        ("general.sampling.top_p", Kv::F32(1.5)),
+        ("general.sampling.penalty_last_n", Kv::I32(-7)),
+    ] {
+        let found = warned(key, value);
+        assert!(
+            matches!(&*found, [one] if one.starts_with("general.sampling") && one.contains(" not ") != one.contains("because")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn metadata_is_shown_short() {
     let header = read(&with("general.sampling.temp", Kv::F32(0.5))).unwrap();
     assert_eq!(header.info().sampling.temperature, Some(0.5));

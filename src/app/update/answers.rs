@@ -1,6 +1,6 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, compare, generate, history, load, models, tokens};
+use super::{Answer, AppState, Effect, Now, chat, compare, generate, history, load, measure, models, predict, quality, repeat, tokens};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -14,12 +14,17 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
                 state.notices.push(Severity::Error, error.to_string(), error.details.clone(), None, now.secs);
             }
             state.unsaved = Some(error);
+            repeat::on_saved(state, seq, None, now, effects);
             // the question stays in memory and is tried again: the reply need not wait for the disk
             generate::on_saved(state, seq, now, effects);
         }
-        Answer::Messages(id, messages) => chat::on_messages(state, id, messages, now, effects),
         Answer::Probs { message, after, last, data } => {
             tokens::on_probs(state, message, tokens::Piece { after, last, data }, now, effects);
+        }
+        Answer::Text(path, result) => quality::on_text(state, &path, *result),
+        Answer::Messages(id, messages) => {
+            quality::on_messages(state, id, &messages);
+            chat::on_messages(state, id, messages, now, effects);
         }
         Answer::Found(text, chats) => {
             if state.chats.search == text {
@@ -27,14 +32,32 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             }
         }
         Answer::RunKept(seq, head) => {
-            compare::on_kept(state, seq, head.id, effects);
+            let id = head.id;
+            measure::on_kept(state, seq, id, effects);
+            compare::on_kept(state, seq, id, effects);
             history::on_kept(state, *head);
+            repeat::on_saved(state, seq, Some(id), now, effects);
         }
-        Answer::Runs(runs) => state.history.set(runs),
-        Answer::RunsRead(runs) => state.history.whole = runs,
+        Answer::Runs(runs) => {
+            state.history.set(runs);
+            repeat::on_read(state, now, effects);
+        }
+        Answer::RunsRead(runs) => {
+            history::on_read(state, runs);
+            repeat::on_read(state, now, effects);
+        }
+        Answer::RunsImported(name, result) => history::on_imported(state, &name, result, now, effects),
+        Answer::DesignImported(name, result) => history::on_design_read(state, &name, result.map(|design| *design), now, effects),
         Answer::Designs(designs) => state.history.designs = designs,
-        Answer::Scanned(scan) => models::on_scanned(state, *scan, now, effects),
+        Answer::Scanned(scan) => {
+            models::on_scanned(state, *scan, now, effects);
+            measure::check_draft(state);
+        }
+        Answer::SweepPrepared(plan) => measure::on_prepared(state, *plan, now, effects),
+        Answer::SweepRead(sweep) => measure::on_read(state, *sweep, now, effects),
+        Answer::SweepsFound(found) => measure::on_found(state, found),
         Answer::Inspected { design, result } => load::on_inspected(state, *design, *result, now, effects),
+        Answer::Predicted { design, result } => predict::on_predicted(state, &design, *result),
         Answer::Health(error) => {
             if let Some(error) = &error
                 && state.unsaved.is_none()

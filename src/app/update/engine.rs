@@ -1,8 +1,9 @@
 //! What the engine says.
 
-use super::{AppState, Effect, Now, load, meter, models, reply};
-use crate::app::{Activity, ContextMeter, Crash, EngineState, Generating, MarkerKind, Retry, Severity};
-use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage};
+use super::{AppState, Effect, Now, load, meter, models, quality, repeat, reply};
+use crate::app::{Activity, ContextMeter, Crash, Dialog, EngineState, Generating, MarkerKind, MemoryParts, Retry, Severity};
+use crate::protocol::{ErrorKind, Event, JobId, LogLevel, Stage, build};
+use crate::store::Bandwidth;
 
 /// Lines of the engine kept for the log view.
 const LOG_LINES: usize = 500;
@@ -12,14 +13,21 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Hello { pid, facts, .. } => {
             state.engine = EngineState::Up { pid, facts: Box::new(facts) };
             load::on_engine_up(state, now, effects);
+            repeat::on_engine_up(state, now, effects);
         }
         Event::Progress { job, stage, done, total } => on_progress(state, job, stage, done, total, now),
         Event::Loaded { job, report } => load::on_loaded(state, job, report, now, effects),
-        Event::Unloaded { resident, .. } => models::on_unloaded(state, resident),
+        Event::Unloaded { resident, .. } | Event::Residents { resident, .. } => models::on_unloaded(state, resident),
         Event::Started { .. } | Event::Tokens { .. } | Event::Generated { .. } | Event::Rendered { .. } => {
+            if let Event::Generated { stats, .. } = &event {
+                quality::learn_speed(state, stats.predicted_tokens, stats.decode_tps);
+            }
             reply::on_event(state, event, now, effects);
         }
-        Event::Probed { job, bandwidth_gb_s, threads } => models::on_probed(state, job, bandwidth_gb_s, threads, now),
+        Event::Probed { job, bandwidth_gb_s, threads, ops_gflops } => {
+            let measured = Bandwidth { gb_s: bandwidth_gb_s, threads, cpu: state.cpu.clone(), ops_gflops, build: build::version_line() };
+            models::on_probed(state, job, measured, now);
+        }
         Event::Failed { job, error } => on_failed(state, job, error, now, effects),
         Event::Died { error, .. } => on_died(state, error, now, effects),
         Event::Log { level, line } => {
@@ -31,7 +39,8 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
             }
         }
         Event::Sample { sample } => {
-            state.telemetry.take(now.at, sample);
+            let memory = MemoryParts::of(&state.resident, Some(&sample));
+            state.telemetry.take(now.at, sample, &memory);
         }
         Event::Done { job } => reply::on_reread(state, job),
         // of jobs that the window does not start on this engine
@@ -88,7 +97,9 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
         state.internal.queued_load.take(),
     ];
     let coming = coming.into_iter().flatten().next();
-    let reply = running.or(coming.as_ref().and_then(|wanted| wanted.then));
+    // a reply that waits for an answer to "it does not fit" is still to be gone on with
+    let unfit = || state.internal.unfit.as_ref().and_then(|wanted| wanted.then);
+    let reply = running.or(coming.as_ref().and_then(|wanted| wanted.then)).or_else(unfit);
     let design = coming.map(|wanted| wanted.design);
     let design = design.or(loading.map(|loading| *loading.design)).or(loaded.map(|report| report.design));
     state.resident.clear();
@@ -101,6 +112,12 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     state.internal.rereading = None;
     state.telemetry.prefilling = None;
     state.internal.send_when_ready = None;
+    // what is waited for in a dialog does not come
+    if let Dialog::Prompt(view) = &mut state.dialog
+        && view.rendered.is_none()
+    {
+        view.rendered = Some(Err(error.clone()));
+    }
     state.engine = EngineState::Starting;
     state.telemetry.mark(now.at, MarkerKind::Died, "engine ended");
     if error.kind == ErrorKind::Cancelled {

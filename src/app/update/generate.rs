@@ -5,6 +5,9 @@ use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
 use crate::protocol::{ALTERNATIVES, Command, EngineError, GenerateRequest, JobId, Overflow, Prompt, Role};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
+/// Longest system prompt that is kept with every reply it was sent for, bytes.
+const KEPT_SYSTEM: usize = 16 << 10;
+
 /// Sends the draft: a question in a chat, the text to go on with in a notebook.
 pub(super) fn send(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     let Some((id, mode, draft)) = state.chats.current().map(|chat| (chat.id, chat.mode, chat.draft.clone())) else { return };
@@ -297,12 +300,15 @@ fn title(state: &mut AppState, id: ChatId, text: &str) {
 pub(super) fn provenance(state: &mut AppState) -> Option<Provenance> {
     let switched = state.pending_switch.take();
     let sampler = &state.settings.sampler;
+    let chat = state.chats.current().filter(|chat| chat.mode == ChatMode::Chat);
+    let system = chat.map(|chat| chat.system.clone()).filter(|system| system.len() <= KEPT_SYSTEM);
     state.loaded.as_ref().map(|report| Provenance {
         quant: report.info.quant.clone(),
         model: report.info.name.clone(),
         design: report.design.clone(),
         differences: report.design.differences(sampler),
         switched,
+        system,
         earlier: Vec::new(),
     })
 }

@@ -20,7 +20,7 @@ pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: O
     // a second choice takes over the reply that waits for the first
     let earlier = [internal.inspecting.take(), internal.queued_load.take(), internal.unfit.take()];
     let then = then.or_else(|| earlier.into_iter().flatten().find_map(|wanted| wanted.then));
-    let mut wanted = WantedLoad { design, since: now.secs, then, keep_warm: None, forecast: None };
+    let mut wanted = WantedLoad { design, since: now.secs, then, keep_warm: None, forecast: None, asked: None, stopped: false };
     if let Activity::Loading(loading) = &mut state.activity {
         wanted.then = wanted.then.or(loading.then_continue);
         if !loading.stopping && *loading.design == wanted.design {
@@ -49,7 +49,7 @@ fn look(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Ve
 
 /// Bytes that unloading everything would give back, beyond what the system says could be had: it counts the pages of mapped files among
 /// those already, and with them the weights, unless they are locked.
-fn freed_by_unload(state: &AppState) -> u64 {
+pub(super) fn freed_by_unload(state: &AppState) -> u64 {
     let all = |of: fn(&Resident) -> u64| state.resident.iter().map(of).sum::<u64>();
     let buffers = all(|resident| resident.memory.total());
     match state.telemetry.sample.and_then(|sample| sample.engine) {
@@ -80,6 +80,8 @@ pub(super) fn on_inspected(
             resume(state, wanted.then, now, effects);
         }
         Ok(inspection) => {
+            let design = Design { model: inspection.model.clone(), ..design };
+            wanted.design.model.clone_from(&inspection.model);
             wanted.forecast = Some(inspection.forecast());
             remember(state, &design, inspection.forecast());
             if inspection.estimate.fits {
@@ -113,7 +115,8 @@ fn keep_warm(state: &AppState, inspection: &Inspection) -> u64 {
 pub(super) fn load_anyway(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     if let Dialog::Fit(warning) = std::mem::take(&mut state.dialog) {
         let (then, forecast) = state.internal.unfit.take().map_or((None, None), |wanted| (wanted.then, wanted.forecast));
-        let wanted = WantedLoad { design: warning.design, since: now.secs, then, keep_warm: Some(0), forecast };
+        let wanted =
+            WantedLoad { design: warning.design, since: now.secs, then, keep_warm: Some(0), forecast, asked: None, stopped: false };
         proceed(state, wanted, now, effects);
     }
 }
@@ -143,14 +146,24 @@ fn resume(state: &mut AppState, then: Option<ReplyId>, now: Now, effects: &mut V
     }
 }
 
-/// The load will start: at once, or as soon as what runs has been told to end and has ended.
+/// The load will start: at once, or as soon as what runs has been told to end and has ended. The engine hears of the load together with
+/// the order to end, and goes from one to the other by itself: no frame of the window lies in between.
 pub(super) fn proceed(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
     match &mut state.activity {
         Activity::None => start_load(state, wanted, effects),
         Activity::Generating(generating) => {
             generating.stopping.get_or_insert(now.secs);
-            generating.then_load = Some(Box::new(wanted));
             effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+            // an earlier choice that the engine knows of is taken back
+            let earlier = generating.then_load.take().and_then(|earlier| earlier.asked);
+            effects.extend(earlier.map(|job| Effect::Send(Command::Cancel { job })));
+            // a reply that the engine has not heard of yet ends here and not there, and would end after the load
+            if generating.waiting_for_save.is_none() {
+                wanted.asked = Some(ask(state, &wanted, effects));
+            }
+            if let Activity::Generating(generating) = &mut state.activity {
+                generating.then_load = Some(Box::new(wanted));
+            }
         }
         Activity::Loading(loading) => {
             wanted.then = wanted.then.or(loading.then_continue);
@@ -161,16 +174,22 @@ pub(super) fn proceed(state: &mut AppState, mut wanted: WantedLoad, now: Now, ef
     }
 }
 
-fn start_load(state: &mut AppState, wanted: WantedLoad, effects: &mut Vec<Effect>) {
+/// Tells the engine to load.
+fn ask(state: &mut AppState, wanted: &WantedLoad, effects: &mut Vec<Effect>) -> JobId {
     generate::clear_the_way(state, effects);
-    let WantedLoad { design, since, then, keep_warm, forecast } = wanted;
+    let job = state.job();
+    let keep_warm_bytes = wanted.keep_warm.or(state.settings.keep_warm_bytes).unwrap_or(u64::MAX);
+    effects.push(Effect::Send(Command::Load { job, request: LoadRequest { design: wanted.design.clone(), keep_warm_bytes } }));
+    job
+}
+
+fn start_load(state: &mut AppState, wanted: WantedLoad, effects: &mut Vec<Effect>) {
+    let job = wanted.asked.unwrap_or_else(|| ask(state, &wanted, effects));
+    let WantedLoad { design, since, then, forecast, stopped: stopping, .. } = wanted;
     let same_family = state.family().is_some_and(|family| family.rung_of(&design.model).is_some());
     let from = state.active_quant().filter(|_| same_family).map(str::to_owned);
-    let job = state.job();
-    let keep_warm_bytes = keep_warm.or(state.settings.keep_warm_bytes).unwrap_or(u64::MAX);
-    effects.push(Effect::Send(Command::Load { job, request: LoadRequest { design: design.clone(), keep_warm_bytes } }));
     let design = Box::new(design);
-    let loading = Loading { job, design, fraction: 0.0, since, from, then_continue: then, stopping: false, forecast };
+    let loading = Loading { job, design, fraction: 0.0, since, from, then_continue: then, stopping, forecast };
     state.activity = Activity::Loading(loading);
 }
 
@@ -211,6 +230,11 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
     let goes_on = loading.then_continue.is_some_and(|reply| generate::go_on(state, reply, now, effects));
     if goes_on || generate::send_waiting(state, now, effects) {
         return;
+    }
+    // it was measured with the threads that decoded then
+    let threads = state.loaded.as_ref().map_or(0, |report| report.effective.threads);
+    if state.settings.bandwidth.as_ref().is_some_and(|known| known.threads != threads) {
+        state.telemetry.bandwidth_gb_s = None;
     }
     if state.telemetry.bandwidth_gb_s.is_none() {
         models::probe(state, effects);

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::{AppState, Effect, generate};
 use crate::app::{ContextMeter, Dialog, PromptView};
 use crate::protocol::{Command, EngineError, JobId, Message, Prompt, Rendered, Role, reply_reserve};
-use crate::store::ChatMode;
+use crate::store::{ChatMode, MessageId};
 
 /// Bytes of a token of prose, before this model was seen to count.
 const BYTES_PER_TOKEN: f64 = 4.0;
@@ -15,10 +15,48 @@ const TELLING: u32 = 32;
 /// Asks for the exact prompt that the draft would be sent as.
 pub(super) fn show_prompt(state: &mut AppState, effects: &mut Vec<Effect>) {
     let Some(prompt) = would_be_prompt(state).filter(|_| state.can_generate()) else { return };
+    render(state, prompt, None, effects);
+}
+
+/// Asks for the exact prompt that a reply was made from, as it was sent for the last of its runs.
+pub(super) fn show_prompt_of(state: &mut AppState, message: MessageId, effects: &mut Vec<Effect>) {
+    let Some((messages, notes)) = sent_for(state, message).filter(|_| state.can_generate()) else { return };
+    render(state, Prompt::Chat { messages }, Some(notes), effects);
+}
+
+/// The messages that were sent for a reply, and what to know about them.
+fn sent_for(state: &AppState, id: MessageId) -> Option<(Vec<Message>, Vec<String>)> {
+    let (chat, open) = (state.chats.current()?, state.chats.open.as_ref().filter(|open| open.is_loaded)?);
+    let reply = open.get(id).filter(|message| message.role == Role::Assistant)?;
+    let made_by = reply.provenance.as_ref();
+    let mut notes = Vec::new();
+    let system = made_by.and_then(|made_by| made_by.system.as_deref()).unwrap_or_else(|| {
+        if !chat.system.is_empty() {
+            notes.push("Which system prompt was sent was not noted with this reply: the chat's own of now is shown".to_owned());
+        }
+        &chat.system
+    });
+    let mut messages = open.conversation(system, reply.parent);
+    if let Some(before) = reply.earlier().last().and_then(|part| reply.text.get(..part.end)) {
+        messages.push(Message { role: Role::Assistant, text: before.to_owned() });
+    }
+    let loaded = state.loaded.as_ref().map(|report| report.info.name.as_str());
+    if let Some(made_by) = made_by.filter(|made_by| loaded.is_some_and(|loaded| loaded != made_by.model)) {
+        let (model, loaded) = (&made_by.model, loaded.unwrap_or_default());
+        notes.push(format!("{model} made this reply. Its chat template is not at hand, so that of {loaded} is used here"));
+    }
+    if let Some(dropped) = reply.stats.as_ref().and_then(|stats| stats.dropped) {
+        let n = dropped.messages;
+        notes.push(format!("It did not fit in the context then, and {n} older messages were left out; they are shown here"));
+    }
+    (!messages.is_empty()).then_some((messages, notes))
+}
+
+fn render(state: &mut AppState, prompt: Prompt, of_reply: Option<Vec<String>>, effects: &mut Vec<Effect>) {
     // whoever asks to see the prompt does not wait until all of it was read
     generate::stop_rereading(state, effects);
     let job = state.job();
-    state.dialog = Dialog::Prompt(Box::new(PromptView { job, rendered: None }));
+    state.dialog = Dialog::Prompt(Box::new(PromptView { job, of_reply, rendered: None }));
     effects.push(Effect::Send(Command::Render { job, prompt }));
 }
 

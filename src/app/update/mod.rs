@@ -8,8 +8,12 @@ mod generate;
 mod history;
 mod load;
 mod making;
+mod measure;
 mod meter;
 mod models;
+mod predict;
+mod quality;
+mod repeat;
 mod reply;
 mod settings;
 #[cfg(test)]
@@ -25,7 +29,7 @@ use crate::protocol::{Command, Event};
 pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
     match action {
-        Action::Navigate(page) => navigate(state, page, now),
+        Action::Navigate(page) => navigate(state, page, now, &mut effects),
         Action::CloseDialog => show_dialog(state, Dialog::None, now, &mut effects),
         Action::ToggleShortcuts => {
             let dialog = if state.dialog == Dialog::Shortcuts { Dialog::None } else { Dialog::Shortcuts };
@@ -43,13 +47,22 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::SelectRung(quant) => models::select_rung(state, &quant, now, &mut effects),
         Action::LoadAnyway => load::load_anyway(state, now, &mut effects),
         Action::LoadNearestFit => load::load_nearest(state, now, &mut effects),
+        Action::PredictDesign(design) => predict::predict(state, *design, &mut effects),
         Action::ApplyDesign(design) => load::begin_load(state, *design, now, None, &mut effects),
         Action::Unload(model) => models::unload(state, model, &mut effects),
         Action::Rescan => models::rescan(state, &mut effects),
         Action::ProbeBandwidth => models::probe(state, &mut effects),
+        Action::SetSweepDraft(draft) => measure::set_draft(state, *draft),
+        Action::SetLimits(limits) => measure::set_limits(state, limits),
+        Action::StartSweep => measure::start(state, now, &mut effects),
+        Action::StopSweep => measure::stop(state, now, &mut effects),
+        Action::ResumeSweep(name) => measure::resume(state, name, now, &mut effects),
+        Action::ForgetSweep(name) => measure::forget(state, &name, &mut effects),
         Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
         Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
         Action::CancelMake => making::cancel_make(state, &mut effects),
+
+        Action::Quality(action) => quality::on_action(state, action, now, &mut effects),
 
         Action::NewChat
         | Action::NewNotebook
@@ -72,13 +85,34 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::ShowProbabilities(message) => tokens::show(state, message, now, &mut effects),
         Action::BranchAt(message, at, alternative) => tokens::branch_at(state, message, at, &alternative, now, &mut effects),
         Action::ShowPrompt => meter::show_prompt(state, &mut effects),
+        Action::ShowPromptOf(message) => meter::show_prompt_of(state, message, &mut effects),
         Action::ResolveOverflow(policy) => generate::resolve_overflow(state, policy, now, &mut effects),
+
+        Action::RepeatRun(run) => repeat::repeat(state, run, now, &mut effects),
+        Action::StopMeasuring => repeat::stop(state, &mut effects),
+        Action::StartCanary(from, to) => repeat::canary(state, from, to, now, &mut effects),
+        Action::ShowRuns(_)
+        | Action::NameRun(..)
+        | Action::TagRun(..)
+        | Action::DeleteRuns(_)
+        | Action::UndoDeleteRuns(_)
+        | Action::ExportRuns(..)
+        | Action::ImportRuns
+        | Action::UseRunDesign(_)
+        | Action::SaveDesign(_)
+        | Action::UseDesign(_)
+        | Action::RenameDesign(..)
+        | Action::DuplicateDesign(_)
+        | Action::DeleteDesign(_)
+        | Action::UndoDeleteDesign(_)
+        | Action::ExportDesign(_)
+        | Action::ImportDesign => history::on_action(state, action, now, &mut effects),
 
         Action::ToggleTelemetry
         | Action::PausePlots(_)
         | Action::SetPlotWindow(_)
         | Action::ExportPlotsCsv(_)
-        | Action::ExportPlotsPng
+        | Action::ExportPlotsPng(_)
         | Action::SetKeepWarm(_)
         | Action::SetOverflow(_)
         | Action::SetSampler(_)
@@ -116,6 +150,24 @@ pub fn on_lane_event(state: &mut AppState, engine: usize, event: Event, now: Now
     effects
 }
 
+/// The engine that measures said something.
+pub fn on_measurer_event(state: &mut AppState, event: &Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if state.measuring.is_some() {
+        repeat::on_event(state, event, now, &mut effects);
+    } else {
+        measure::on_event(state, event, now, &mut effects);
+    }
+    effects
+}
+
+/// The engine that measures quality said something.
+pub fn on_quality_event(state: &mut AppState, event: Event, now: Now) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    quality::on_event(state, event, now, &mut effects);
+    effects
+}
+
 /// The runtime answered.
 pub fn on_answer(state: &mut AppState, answer: Answer, now: Now) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -128,7 +180,11 @@ pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: No
     let mut effects = Vec::new();
     models::rescan(state, &mut effects);
     effects.push(Effect::ReadDesigns);
+    effects.push(Effect::FindSweeps);
     chat::open_last(state, now, &mut effects);
+    if state.page == Page::Runs {
+        effects.push(Effect::ReadRuns);
+    }
     match model {
         Some(path) => models::open(state, path, now, &mut effects),
         None => models::autoload(state, now, &mut effects),
@@ -165,6 +221,9 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
             want(changed + 0.5);
         }
     }
+    if let Some(at) = measure::tick(state, now, &mut effects) {
+        want(at);
+    }
     if state.internal.draft_changed.is_none() {
         meter::count(state, &mut effects);
     }
@@ -180,7 +239,11 @@ pub fn on_exit(state: &mut AppState) -> Vec<Effect> {
     effects
 }
 
-fn navigate(state: &mut AppState, page: Page, now: Now) {
+fn navigate(state: &mut AppState, page: Page, now: Now, effects: &mut Vec<Effect>) {
+    if page == Page::Runs {
+        // other processes add to the list
+        effects.push(Effect::ReadRuns);
+    }
     state.page = page;
     if page == Page::Compare {
         compare::on_shown(state);
@@ -195,15 +258,20 @@ fn show_dialog(state: &mut AppState, dialog: Dialog, now: Now, effects: &mut Vec
     load::forget_unfit(state, now, effects);
 }
 
-/// One Stop for everything: the reply first, then the load, then the rung that is being made.
+/// One Stop for everything: the reply first, then the load, then what is measured again, then the rung that is being made, then the comparison.
 fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     state.internal.send_when_ready = None;
     let was_coming = state.internal.inspecting.take().or(state.internal.queued_load.take()).is_some();
     match &mut state.activity {
         Activity::Generating(generating) => {
-            generating.then_load = None;
             generating.stopping.get_or_insert(now.secs);
             effects.push(Effect::Send(Command::Cancel { job: generating.job }));
+            // what the engine knows of already is waited for: it may have begun
+            generating.then_load = generating.then_load.take().filter(|wanted| wanted.asked.is_some());
+            if let Some(wanted) = &mut generating.then_load {
+                wanted.stopped = true;
+                effects.extend(wanted.asked.map(|job| Effect::Send(Command::Cancel { job })));
+            }
         }
         Activity::Loading(loading) => {
             loading.stopping = true;
@@ -211,6 +279,8 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
         }
         Activity::None if was_coming => {}
-        Activity::None => making::cancel_make(state, effects),
+        Activity::None if state.measuring.is_some() => repeat::stop(state, effects),
+        Activity::None if state.making.is_some() => making::cancel_make(state, effects),
+        Activity::None => quality::stop(state, effects),
     }
 }

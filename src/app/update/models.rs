@@ -122,7 +122,8 @@ pub(super) fn keep_to_budget(state: &mut AppState, effects: &mut Vec<Effect>) {
 
 pub(super) fn on_unloaded(state: &mut AppState, resident: Vec<Resident>) {
     state.resident = resident;
-    if !state.resident.iter().any(|resident| resident.active) {
+    let answers = |design: &Design| state.resident.iter().any(|resident| resident.active && !resident.design.needs_reload(design));
+    if !state.loaded.as_ref().is_some_and(|report| answers(&report.design)) {
         state.loaded = None;
         state.pending_switch = None;
         state.telemetry.memory = None;
@@ -141,17 +142,17 @@ pub(super) fn probe(state: &mut AppState, effects: &mut Vec<Effect>) {
     }
 }
 
-pub(super) fn on_probed(state: &mut AppState, job: JobId, gb_s: f64, threads: u32, now: Now) {
+pub(super) fn on_probed(state: &mut AppState, job: JobId, measured: Bandwidth, now: Now) {
     if state.internal.probing == Some(job) {
         state.internal.probing = None;
     }
-    let mut gb_s = gb_s;
+    let mut gb_s = measured.gb_s;
     if state.telemetry.is_bandwidth_doubted() {
         // what was once read in a second can be read in a second: of two measurements the faster one is nearer to the limit
         gb_s = state.telemetry.bandwidth_gb_s.map_or(gb_s, |before| before.max(gb_s));
         state.telemetry.bandwidth_confirmed = true;
     }
     state.telemetry.bandwidth_gb_s = Some(gb_s);
-    state.settings.bandwidth = Some(Bandwidth { gb_s, threads, cpu: state.cpu.clone() });
+    state.settings.bandwidth = Some(Bandwidth { gb_s, ..measured });
     state.internal.settings_changed = Some(now.secs);
 }

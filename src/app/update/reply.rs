@@ -18,7 +18,9 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
 
 pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, cached_tokens: u32, now: Now) {
     let (cached, total) = (u64::from(cached_tokens), u64::from(prompt_tokens));
-    let prefilling = Some(Prefilling { cached, done: cached, total, began: now.at });
+    let prefilling = Some(Prefilling { cached, done: cached, total, began: now.at, is_drawn: false });
+    // a prompt that was broken off leaves its stretch of the plot as it is
+    state.telemetry.prefill.push(now.at, f64::NAN);
     if state.internal.rereading == Some(job) {
         state.telemetry.prefilling = prefilling;
         return;
@@ -26,6 +28,7 @@ pub(super) fn on_started(state: &mut AppState, job: JobId, prompt_tokens: u32, c
     let Activity::Generating(generating) = &mut state.activity else { return };
     if generating.job == job {
         generating.prefill = Some((cached, total));
+        generating.read_since = Some(now.at);
         state.telemetry.prefilling = prefilling;
         // the line stays at nought while nothing ran, instead of rising slowly to the new reply's first rate
         state.telemetry.decode.push(now.at, 0.0);
@@ -42,6 +45,11 @@ pub(super) fn on_prefill(state: &mut AppState, job: JobId, done: u64, total: u64
     let Some(prefilling) = &mut state.telemetry.prefilling else { return };
     (prefilling.done, prefilling.total) = (done, total);
     if let Some(rate) = prefilling.rate(now.at) {
+        let began = prefilling.began;
+        if !std::mem::replace(&mut prefilling.is_drawn, true) {
+            state.telemetry.prefill.push(began, 0.0);
+            state.telemetry.prefill.push(began, rate);
+        }
         state.telemetry.prefill.push(now.at, rate);
         state.telemetry.prefill_tps = Some(rate);
     }
@@ -94,7 +102,7 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
     }
     if stats.prefill_tps > 0.0 {
         state.telemetry.prefill_tps = Some(stats.prefill_tps);
-        state.telemetry.prefill.push(now.at, stats.prefill_tps);
+        draw_prefill(state, &generating, &stats);
     }
     if stats.predicted_tokens > 0 {
         state.telemetry.ttft_ms = Some(stats.ttft_ms);
@@ -113,11 +121,29 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
     }
 }
 
+/// Ends the stretch of the plot in which the prompt was read: at the rate that the engine measured, for the time that it took.
+fn draw_prefill(state: &mut AppState, generating: &Generating, stats: &GenerateStats) {
+    let Some(began) = generating.read_since else { return };
+    let prefill = &mut state.telemetry.prefill;
+    let is_begun = prefill.last().is_some_and(f64::is_finite);
+    if !is_begun {
+        prefill.push(began, 0.0);
+        prefill.push(began, stats.prefill_tps);
+    }
+    let end = began + stats.prefill_ms / 1e3;
+    prefill.push(end, stats.prefill_tps);
+    prefill.push(end, 0.0);
+    prefill.push(end, f64::NAN);
+}
+
 /// Starts the load that the reply was to make way for. A reply that had ended by itself when it was told to is not gone on with.
 fn load_after(state: &mut AppState, generating: Generating, was_cut: bool, now: Now, effects: &mut Vec<Effect>) -> bool {
     let id = generating.id();
     let Some(mut wanted) = generating.then_load else { return false };
     wanted.then = if was_cut { Some(id) } else { wanted.then.filter(|then| *then != id) };
+    if wanted.stopped {
+        wanted.then = None;
+    }
     load::proceed(state, *wanted, now, effects);
     true
 }

@@ -1,8 +1,7 @@
 //! Settings, and the plots' controls.
 
 use super::{Action, AppState, Effect, Now};
-use crate::app::state::EngineState;
-use crate::app::telemetry::Points;
+use crate::app::{EngineState, MemoryPart, PlotRange, Points};
 
 pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects: &mut Vec<Effect>) {
     match action {
@@ -12,12 +11,13 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
             return;
         }
         Action::SetPlotWindow(seconds) => state.settings.telemetry_window_s = seconds.clamp(10.0, 1800.0),
-        Action::ExportPlotsCsv(zoomed) => {
-            effects.push(Effect::SaveText { name: "inferscope-telemetry.csv".into(), text: plots_csv(state, zoomed, now) });
+        Action::ExportPlotsCsv(range) => {
+            let range = range.unwrap_or_else(|| usual_range(state, now)).shown();
+            effects.push(Effect::SaveText { name: "inferscope-telemetry.csv".into(), text: plots_csv(state, range) });
             return;
         }
-        Action::ExportPlotsPng => {
-            effects.push(Effect::SavePlotsPng);
+        Action::ExportPlotsPng(range) => {
+            effects.push(Effect::SavePlotsPng(range.unwrap_or_else(|| usual_range(state, now))));
             return;
         }
         Action::SetKeepWarm(bytes) => state.settings.keep_warm_bytes = bytes,
@@ -52,22 +52,26 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
     state.internal.settings_changed = Some(now.secs);
 }
 
-/// What the plots show now, one line a point: `seconds,series,value`. Markers come as series `marker:<kind>` with their text.
-fn plots_csv(state: &AppState, zoomed: Option<[f64; 2]>, now: Now) -> String {
+/// What the plots show without a zoom.
+fn usual_range(state: &AppState, now: Now) -> PlotRange {
+    let end = state.telemetry.paused_at.unwrap_or(now.secs);
+    PlotRange { usual: [end - f64::from(state.settings.telemetry_window_s), end], zoomed: None }
+}
+
+/// What the plots show between two times, one line a point: `seconds,series,value`. Markers come as series `marker:<kind>` with their text.
+/// What was not measured has no line.
+fn plots_csv(state: &AppState, [from, to]: [f64; 2]) -> String {
     let telemetry = &state.telemetry;
-    let end = telemetry.paused_at.unwrap_or(now.secs);
-    let [from, to] = zoomed.unwrap_or([end - f64::from(state.settings.telemetry_window_s), end]);
     let mut csv = String::from("seconds,series,value\n");
-    let series: [(&str, &Points); 6] = [
+    let mut series: Vec<(&str, &Points)> = vec![
         ("decode_tokens_per_second", &telemetry.decode),
         ("prefill_tokens_per_second", &telemetry.prefill),
         ("engine_rss_bytes", &telemetry.engine_rss),
-        ("window_rss_bytes", &telemetry.window_rss),
-        ("engine_cpu_percent", &telemetry.engine_cpu),
-        ("window_cpu_percent", &telemetry.window_cpu),
     ];
+    series.extend(MemoryPart::ALL.map(|part| (part.column(), telemetry.memory_parts.get(part))));
+    series.extend([("engine_cpu_percent", &telemetry.engine_cpu), ("window_cpu_percent", &telemetry.window_cpu)]);
     for (name, points) in series {
-        for [at, value] in points.all().iter().filter(|point| point[0] >= from && point[0] <= to) {
+        for [at, value] in points.all().iter().filter(|[at, value]| *at >= from && *at <= to && value.is_finite()) {
             csv.push_str(&format!("{at:.3},{name},{value}\n"));
         }
     }

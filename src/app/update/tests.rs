@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 mod chats;
 mod compare;
+mod history;
 mod loads;
 mod meter;
 mod notebook;
+mod quality;
+mod sweeps;
 mod telemetry;
 mod tokens;
 
@@ -79,7 +82,7 @@ fn load(state: &mut AppState, path: &str, quant: &str) -> Vec<Effect> {
 fn finish_load(state: &mut AppState, effects: Vec<Effect>, path: &str, quant: &str) -> Vec<Effect> {
     let effects = match effects.into_iter().find(|effect| matches!(effect, Effect::Inspect { .. })) {
         Some(Effect::Inspect { design, .. }) => {
-            let result = Box::new(Ok(inspection(true)));
+            let result = Box::new(Ok(inspection(&design, true)));
             on_answer(state, Answer::Inspected { design, result }, now(1.0))
         }
         _ => Vec::new(),
@@ -89,8 +92,9 @@ fn finish_load(state: &mut AppState, effects: Vec<Effect>, path: &str, quant: &s
     on_event(state, Event::Loaded { job, report: report(path, quant) }, now(1.2))
 }
 
-fn inspection(fits: bool) -> Inspection {
+fn inspection(design: &Design, fits: bool) -> Inspection {
     Inspection {
+        model: design.model.clone(),
         info: ModelInfo::default(),
         estimate: Estimate { memory: MemoryUse::default(), total: 0, available: 1 << 33, freed_by_unload: 0, fits, ..Estimate::default() },
         nearest: None,
@@ -127,7 +131,8 @@ fn cancelled(predicted: u32) -> Box<GenerateStats> {
 fn inspected(state: &mut AppState, effects: &[Effect], fits: bool) -> Vec<Effect> {
     let looked = effects.iter().find_map(|effect| if let Effect::Inspect { design, .. } = effect { Some(design.clone()) } else { None });
     let design = looked.expect("a file is looked at");
-    on_answer(state, Answer::Inspected { design, result: Box::new(Ok(inspection(fits))) }, now(3.0))
+    let result = Box::new(Ok(inspection(&design, fits)));
+    on_answer(state, Answer::Inspected { design, result }, now(3.0))
 }
 
 fn loads(effects: &[Effect]) -> Option<&Design> {
@@ -226,7 +231,6 @@ fn the_engines_death_keeps_what_had_arrived_and_offers_one_button() {
     on_event(&mut state, Event::Hello { version: 1, pid: 8, facts: EngineFacts::default() }, now(4.5));
     let effects = on_action(&mut state, Action::Recover, now(5.0));
     let effects = finish_load(&mut state, effects, "a-Q4_1.gguf", "Q4_1");
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(5.5));
     let Some(Effect::Send(Command::Generate { request, .. })) = effects.last() else { panic!("{effects:?}") };
     let crate::protocol::Prompt::Chat { messages } = &request.prompt else { panic!("a chat goes on as a chat") };
     assert_eq!(messages.last().map(|message| (message.role, message.text.as_str())), Some((Role::Assistant, "Half")));
@@ -237,7 +241,8 @@ fn a_design_that_does_not_fit_is_said_before_it_is_loaded() {
     let mut state = ready();
     let effects = on_action(&mut state, Action::OpenModel("big.gguf".into()), now(3.0));
     let Some(Effect::Inspect { design, .. }) = effects.into_iter().next() else { panic!("it is looked at first") };
-    let effects = on_answer(&mut state, Answer::Inspected { design, result: Box::new(Ok(inspection(false))) }, now(3.1));
+    let result = Box::new(Ok(inspection(&design, false)));
+    let effects = on_answer(&mut state, Answer::Inspected { design, result }, now(3.1));
     assert!(effects.is_empty() && matches!(state.dialog, Dialog::Fit(_)));
     let effects = on_action(&mut state, Action::LoadAnyway, now(4.0));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Load { .. }))));

@@ -14,7 +14,7 @@ pub use fault::{Harm, TOO_LARGE};
 use script::wait;
 pub use script::{Fault, Point, Reply, Script, Trigger};
 
-use super::backend::{Backend, Job, Made};
+use super::backend::{Backend, Job, Made, Probe};
 use crate::protocol::{
     BenchPlan, BenchRow, Design, DeviceInfo, Dropped, EngineError, EngineFacts, ErrorKind, Event, FileType, GenerateRequest, GenerateStats,
     LoadReport, LoadRequest, MemoryUse, Message, Overflow, Prompt, QualityPlan, QuantizeRequest, Rendered, Resident, Role, Sampler,
@@ -76,6 +76,20 @@ impl FakeBackend {
         while self.resident.iter().map(|r| r.memory.total()).sum::<u64>() > budget && !self.resident.is_empty() {
             self.resident.remove(0);
         }
+    }
+
+    fn pretend_to_load(&self, path: &str, job: &Job) -> Result<(), EngineError> {
+        for step in 0..=50u32 {
+            if step == 25 {
+                self.maybe(Point::Load, path, Some(job))?;
+            }
+            job.check()?;
+            job.progress(Stage::Load, u64::from(step * 20), 1000);
+            if step < 50 {
+                wait(self.script.load_seconds / 50.0, || job.is_cancelled());
+            }
+        }
+        Ok(())
     }
 
     fn n_ctx(&self) -> Result<u32, EngineError> {
@@ -268,15 +282,9 @@ impl Backend for FakeBackend {
             self.resident.remove(at);
         } else {
             let path = design.model.to_string_lossy().into_owned();
-            for step in 0..=50u32 {
-                if step == 25 {
-                    self.maybe(Point::Load, &path, Some(job))?;
-                }
-                job.check()?;
-                job.progress(Stage::Load, u64::from(step * 20), 1000);
-                if step < 50 {
-                    wait(self.script.load_seconds / 50.0, || job.is_cancelled());
-                }
+            if let Err(error) = self.pretend_to_load(&path, job) {
+                job.emit(Event::Residents { job: job.id(), resident: self.resident.clone() });
+                return Err(error);
             }
         }
         self.make_room(request.keep_warm_bytes);
@@ -403,17 +411,24 @@ impl Backend for FakeBackend {
         let total = plan.tests.len() as u64 * u64::from(plan.repetitions);
         for (n, test) in (0u64..).zip(&plan.tests) {
             let seconds = f64::from(test.n_prompt) / prefill + f64::from(test.n_gen) / decode;
-            let mut samples_ns = Vec::new();
+            let (mut samples_ns, mut ttft_ns, mut gaps_ns) = (Vec::new(), Vec::new(), Vec::new());
             for repetition in 0..plan.repetitions {
                 job.check()?;
                 // A spread of 1 %, the same in every run.
                 let spread = 1.0 + 0.005 * (f64::from(repetition) * 2.4).sin();
-                samples_ns.push((seconds * spread * 1e9) as u64);
+                let ns = (seconds * spread * 1e9) as u64;
+                samples_ns.push(ns);
+                match test.n_gen {
+                    0 => ttft_ns.push(ns),
+                    n => gaps_ns.push(vec![(spread / decode * 1e9) as u64; n as usize]),
+                }
                 job.progress(Stage::Bench, n * u64::from(plan.repetitions) + u64::from(repetition) + 1, total);
             }
             let row = BenchRow {
                 test: *test,
                 samples_ns,
+                ttft_ns,
+                gaps_ns,
                 model_type: format!("llama {} M {}", self.script.n_params / 1_000_000, info.quant),
                 model_size: info.size,
                 info: info.clone(),
@@ -421,6 +436,7 @@ impl Backend for FakeBackend {
                 memory: model::memory(&self.script, &plan.design),
                 peak_rss: model::memory(&self.script, &plan.design).total(),
                 test_time: "2026-01-01T00:00:00Z".into(),
+                ..BenchRow::default()
             };
             job.emit(Event::BenchRow { job: job.id(), row: Box::new(row) });
         }
@@ -437,12 +453,12 @@ impl Backend for FakeBackend {
         Ok(model::memory(&self.script, design))
     }
 
-    fn probe(&mut self, threads: u32, job: &Job) -> Result<(f64, u32), EngineError> {
+    fn probe(&mut self, threads: u32, job: &Job) -> Result<Probe, EngineError> {
         for pass in 0..=4 {
             job.check()?;
             job.progress(Stage::Probe, pass, 4);
         }
-        Ok((self.script.bandwidth_gb_s, if threads == 0 { 2 } else { threads }))
+        Ok(Probe { bandwidth_gb_s: self.script.bandwidth_gb_s, threads: if threads == 0 { 2 } else { threads }, ops_gflops: None })
     }
 }
 

@@ -1,16 +1,35 @@
-//! Speed, measured the way llama-bench measures it (`tools/llama-bench/llama-bench.cpp`): random tokens, one warm-up, the cache cleared
+//! Speed, measured the way llama-bench measures it (`tools/llama-bench/llama-bench.cpp`): random tokens, a warm-up, the cache cleared
 //! before each repetition, no sampling and no text; wall time around decode and synchronize.
+//!
+//! Designs can be measured in turns, one repetition at a time: models and contexts stay warm between jobs ([`warm`]) as far as the plan
+//! and the machine's memory allow, so that a turn costs a short warm-up and no load.
+
+mod runner;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::context::{Ctx, CtxParams, DecodeError};
+use self::runner::Runner;
+use self::warm::Bench;
+pub(super) use self::warm::Warm;
+use super::context::CtxParams;
 use super::logs::{Capture, Sink};
 use super::model::Model;
 use super::template::timestamp;
-use super::{load, memory, tokens};
+use super::{effective, load, memory};
 use crate::engine::backend::Job;
-use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Event, MemoryUse, Stage};
+use crate::engine::telemetry::surroundings::Stretch;
+use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Event, Stage, Warmup};
+
+/// Most probes of a warm-up.
+const MOST_PROBES: u32 = 8;
+/// Two probes in a row within this part of each other are a stable machine.
+const STABLE: f64 = 0.03;
+/// Tokens of a probe: of a prompt, and generated.
+const PROBE: (u32, u32) = (32, 4);
+/// Tokens that bring a warm design back into the caches: of a prompt, and generated.
+const REMIND: (u32, u32) = (16, 1);
 
 /// A cache filled to a depth, kept so that the next repetition restores it instead of computing it again.
 struct Depth {
@@ -19,182 +38,181 @@ struct Depth {
     tokens: Vec<i32>,
 }
 
-/// Measures every cell of a plan on a model of its own, loaded once, with a context per cell of exactly the size it needs.
+/// Measures every cell of a plan on a model of its own.
 ///
 /// # Errors
 /// Those of loading and decoding; `InvalidRequest` for a cell without tokens; `Cancelled`.
-pub(super) fn bench(plan: &BenchPlan, sink: &Sink, job: &Job) -> Result<(), EngineError> {
+pub(super) fn bench(plan: &BenchPlan, warm: &mut Warm, sink: &Sink, job: &Job) -> Result<(), EngineError> {
     if plan.repetitions == 0 || plan.tests.iter().any(|t| t.n_prompt == 0 && t.n_gen == 0) {
         return Err(EngineError::new(ErrorKind::InvalidRequest, "A benchmark needs at least one repetition and one token per cell")
             .hint("Set the prompt or the generated tokens of every cell above 0"));
     }
     let capture = Capture::start(sink);
-    let model = Arc::new(load::load_model(&plan.design, false, &capture, job)?);
+    let result = cells(plan, warm, &capture, job);
+    warm.trim(plan.keep_warm_bytes);
+    result
+}
+
+fn cells(plan: &BenchPlan, warm: &mut Warm, capture: &Capture, job: &Job) -> Result<(), EngineError> {
+    let mut began = Instant::now();
+    let model = warm.model(&plan.design, capture, job)?;
     let total = plan.tests.len() as u64 * u64::from(plan.repetitions);
     let mut done = 0;
     let mut depth = None;
     for test in &plan.tests {
         job.progress(Stage::Bench, done, total);
-        let row = cell(plan, *test, &model, &capture, &mut depth, job, &mut || {
+        let want = context_of(plan, *test, &model);
+        // taken out: a context that fails in the middle of a cell is not used again
+        let mut bench = warm.take(&model, &want, capture)?;
+        if bench.depth.is_none() {
+            bench.depth = depth.take();
+        }
+        bench.runner.cancel_with(Some(job.cancel_flag()));
+        let row = cell(plan, *test, &mut bench, began, job, &mut || {
             done += 1;
             job.progress(Stage::Bench, done, total);
         })?;
+        bench.runner.cancel_with(None);
+        if plan.keep_warm_bytes == 0 {
+            // the next cell of the same depth takes its cache over
+            depth = bench.depth.take();
+        } else {
+            warm.put(bench);
+        }
         job.emit(Event::BenchRow { job: job.id(), row: Box::new(row) });
+        began = Instant::now();
     }
     Ok(())
+}
+
+/// The context of a cell: of exactly its size, as in llama-bench, or the design's own, large enough for every cell.
+fn context_of(plan: &BenchPlan, test: BenchTest, model: &Model) -> CtxParams {
+    let open = load::ctx_params(&plan.design, &model.info);
+    let size = |test: &BenchTest| test.n_prompt.saturating_add(test.n_gen).saturating_add(test.n_depth);
+    if plan.own_context {
+        let largest = plan.tests.iter().map(size).max().unwrap_or(0);
+        return CtxParams { n_ctx: open.n_ctx.max(largest), ..open };
+    }
+    // llama-bench keeps sliding-window layers small, so this does too
+    CtxParams { n_ctx: size(&test), swa_full: false, ..open }
 }
 
 fn cell(
     plan: &BenchPlan,
     test: BenchTest,
-    model: &Arc<Model>,
-    capture: &Capture,
-    depth: &mut Option<Depth>,
+    bench: &mut Bench,
+    began: Instant,
     job: &Job,
     tick: &mut dyn FnMut(),
 ) -> Result<BenchRow, EngineError> {
-    let open = load::ctx_params(&plan.design, &model.info);
-    let n_ctx = test.n_prompt.saturating_add(test.n_gen).saturating_add(test.n_depth);
-    // llama-bench keeps sliding-window layers small, so this does too.
-    let want = CtxParams { n_ctx, swa_full: false, ..open };
-    let mark = capture.mark();
-    let ctx = load::make_ctx(model, &want, capture)?;
-    let lines = capture.since(mark);
-    let used = MemoryUse { weights: model.weights, ..memory::from_lines(&lines) };
-    let effective = load::effective(&Design { n_ctx, ..plan.design.clone() }, &ctx, &model.loading, &lines);
-    let mut runner = Runner::new(ctx, &want);
-    runner.ctx.cancel_with(Some(job.cancel_flag()));
     let test_time = timestamp();
-    if !plan.no_warmup {
-        if test.n_prompt > 0 {
-            runner.prompt(test.n_prompt)?;
-        }
-        if test.n_gen > 0 {
-            runner.generate(1)?;
-        }
-    }
-    let mut samples_ns = Vec::new();
+    // of this cell: the one before may have had a larger context
+    memory::forget_peak_rss();
+    let warmups = warm_up(plan.warmup, test, bench)?;
+    let mut row = BenchRow { test, test_time, warmups, ..BenchRow::default() };
+    let mut measured = 0u64;
     for _ in 0..plan.repetitions {
         job.check()?;
-        runner.ctx.clear();
+        bench.runner.clear();
         if test.n_depth > 0 {
-            runner.fill(test.n_depth, depth)?;
+            bench.runner.fill(test.n_depth, &mut bench.depth)?;
         }
+        let stretch = Stretch::begin();
+        let mut gaps = Vec::with_capacity(test.n_gen as usize);
         let started = Instant::now();
         if test.n_prompt > 0 {
-            runner.prompt(test.n_prompt)?;
+            bench.runner.prompt(test.n_prompt)?;
         }
         if test.n_gen > 0 {
-            runner.generate(test.n_gen)?;
+            bench.runner.generate(test.n_gen, |ns| gaps.push(ns))?;
         }
-        samples_ns.push(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let ns = nanoseconds(started);
+        if test.n_gen == 0 && bench.runner.choose().is_some() {
+            row.ttft_ns.push(nanoseconds(started));
+        }
+        row.surroundings.push(stretch.end());
+        row.samples_ns.push(ns);
+        measured = measured.saturating_add(ns);
+        if test.n_gen > 0 {
+            row.gaps_ns.push(gaps);
+        }
         tick();
     }
-    Ok(BenchRow {
-        test,
-        samples_ns,
-        info: model.info.clone(),
-        model_type: model.desc(),
-        model_size: model.tensor_bytes(),
-        effective,
-        memory: used,
-        peak_rss: memory::peak_rss(),
-        test_time,
-    })
+    let model = Arc::clone(bench.runner.model());
+    row.prepare_ns = nanoseconds(began).saturating_sub(measured);
+    row.info = model.info.clone();
+    row.model_type = model.desc();
+    row.model_size = model.tensor_bytes();
+    row.memory = bench.memory;
+    row.peak_rss = memory::peak_rss();
+    row.effective = bench.runner.effective(|ctx| {
+        let asked = Design { n_ctx: if plan.own_context { plan.design.n_ctx } else { ctx.n_ctx() }, ..plan.design.clone() };
+        effective::effective(&asked, ctx, &model.loading, &bench.lines)
+    });
+    Ok(row)
 }
 
-struct Runner {
-    ctx: Ctx,
-    random: Random,
-    bos: Option<i32>,
-    threads: (u32, u32),
-    buffer: Vec<i32>,
+fn nanoseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Runner {
-    fn new(ctx: Ctx, want: &CtxParams) -> Self {
-        let model = ctx.model();
-        let n_vocab = u32::try_from(model.n_vocab()).unwrap_or(1).max(1);
-        let bos = tokens::bos_eos(model).0.filter(|_| tokens::wants_bos(model));
-        let buffer = Vec::with_capacity(ctx.n_batch() as usize);
-        Self { ctx, random: Random { state: 0x9E37_79B9_7F4A_7C15, n_vocab }, bos, threads: (want.threads, want.threads_batch), buffer }
-    }
-
-    fn token(&mut self, first: bool) -> i32 {
-        self.bos.filter(|_| first).unwrap_or_else(|| self.random.token())
-    }
-
-    /// `test_prompt`: batches of `n_batch`, one synchronize at the end.
-    fn prompt(&mut self, n: u32) -> Result<(), DecodeError> {
-        self.ctx.set_threads(self.threads.0, self.threads.1);
-        let mut done = 0;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        while done < n {
-            let part = (n - done).min(self.ctx.n_batch());
-            buffer.clear();
-            for i in 0..part {
-                buffer.push(self.token(done == 0 && i == 0));
+/// Runs what the policy says before a cell is measured; how many probes that took.
+fn warm_up(policy: Warmup, test: BenchTest, bench: &mut Bench) -> Result<u32, EngineError> {
+    let threads = bench.runner.threads();
+    let known = bench.warmed.iter().any(|(with, cell)| *with == threads && *cell == test);
+    // memory that was never touched is slow the first time, whatever the threads
+    let fresh = bench.warmed.iter().all(|(_, cell)| (cell.n_prompt > 0) != (test.n_prompt > 0) || (cell.n_gen > 0) != (test.n_gen > 0));
+    bench.runner.clear();
+    let probes = match policy {
+        Warmup::None => return Ok(0),
+        Warmup::Once => {
+            whole(&mut bench.runner, test.n_prompt, test.n_gen.min(1))?;
+            0
+        }
+        Warmup::Stable => {
+            whole(&mut bench.runner, test.n_prompt, test.n_gen.min(1))?;
+            until_stable(&mut bench.runner, test)?
+        }
+        Warmup::Brief if known => {
+            whole(&mut bench.runner, test.n_prompt.min(REMIND.0), test.n_gen.min(REMIND.1))?;
+            0
+        }
+        Warmup::Brief => {
+            if fresh {
+                let ubatch = bench.runner.n_ubatch();
+                whole(&mut bench.runner, test.n_prompt.min(ubatch), test.n_gen.min(1))?;
             }
-            self.ctx.decode(&buffer, true)?;
-            done += part;
+            until_stable(&mut bench.runner, test)?
         }
-        self.ctx.synchronize();
-        self.buffer = buffer;
-        Ok(())
+    };
+    if !known {
+        bench.warmed.push((threads, test));
     }
-
-    /// `test_gen`: one decode and one synchronize a token; the next token is random, not sampled.
-    fn generate(&mut self, n: u32) -> Result<(), DecodeError> {
-        self.ctx.set_threads(self.threads.0, self.threads.1);
-        let mut token = self.token(true);
-        for _ in 0..n {
-            self.ctx.decode(&[token], true)?;
-            self.ctx.synchronize();
-            token = self.random.token();
-        }
-        Ok(())
-    }
-
-    /// Fills the cache untimed: computed once, restored afterwards.
-    fn fill(&mut self, n: u32, kept: &mut Option<Depth>) -> Result<(), DecodeError> {
-        if let Some(depth) = kept.as_ref().filter(|depth| depth.n == n)
-            && self.ctx.restore(&depth.state, &depth.tokens)
-        {
-            return Ok(());
-        }
-        self.ctx.clear();
-        self.prompt(n)?;
-        *kept = Some(Depth { n, state: self.ctx.save(), tokens: self.ctx.tokens().to_vec() });
-        Ok(())
-    }
+    Ok(probes)
 }
 
-/// xorshift64*: which tokens does not matter, only that they differ.
-struct Random {
-    state: u64,
-    n_vocab: u32,
+fn whole(runner: &mut Runner, n_prompt: u32, n_gen: u32) -> Result<(), EngineError> {
+    if n_prompt > 0 {
+        runner.prompt(n_prompt)?;
+    }
+    if n_gen > 0 {
+        runner.generate(n_gen, |_| {})?;
+    }
+    Ok(())
 }
 
-impl Random {
-    fn token(&mut self) -> i32 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        let x = (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % u64::from(self.n_vocab);
-        i32::try_from(x).unwrap_or(0)
+/// Short probes of the cell's kind until two in a row agree; a machine that does not settle is measured as it is.
+fn until_stable(runner: &mut Runner, test: BenchTest) -> Result<u32, EngineError> {
+    let mut before = f64::NAN;
+    for probe in 1..=MOST_PROBES {
+        runner.clear();
+        let started = Instant::now();
+        whole(runner, test.n_prompt.min(PROBE.0), test.n_gen.min(PROBE.1))?;
+        let seconds = started.elapsed().as_secs_f64();
+        if (seconds / before - 1.0).abs() <= STABLE {
+            return Ok(probe);
+        }
+        before = seconds;
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn random_tokens_are_in_the_vocabulary_and_differ() {
-        let mut random = Random { state: 1, n_vocab: 49152 };
-        let tokens: Vec<i32> = (0..1000).map(|_| random.token()).collect();
-        assert!(tokens.iter().all(|t| (0..49152).contains(t)));
-        let distinct: std::collections::HashSet<_> = tokens.iter().collect();
-        assert!(distinct.len() > 900);
-    }
+    Ok(MOST_PROBES)
 }

@@ -11,7 +11,7 @@ use super::text::{Outcome, Reply};
 use super::tokens;
 use crate::engine::backend::Job;
 use crate::protocol::{
-    EngineError, Event, GenerateRequest, GenerateStats, Sampler, Stage, StopReason, TokenBatch, TokenProb, reply_reserve,
+    EngineError, Event, GenerateRequest, GenerateStats, LogLevel, Sampler, Setting, Stage, StopReason, TokenBatch, TokenProb, reply_reserve,
 };
 
 /// Token events are at least this far apart: at most 30 a second.
@@ -77,7 +77,11 @@ impl<'a> Run<'a> {
         let go_on = || !job.is_cancelled();
         let maker = Maker { model: &model, go_on: &go_on };
         let ready = maker.fit(&request.prompt, request.overflow, n_ctx, reply_reserve(request.max_tokens, n_ctx))?;
-        let mut sampler = request.sampler.resolve(&model.info.sampling);
+        let (mut sampler, changed) = request.sampler.resolve(&model.info.sampling).bounded(n_ctx);
+        for Setting { name, requested, effective, reason } in changed {
+            let line = format!("Sampler: {name} is {effective} instead of {requested}, because {reason}");
+            job.emit(Event::Log { level: LogLevel::Warn, line });
+        }
         if sampler.seed == u32::MAX {
             sampler.seed = sampling::fresh_seed();
         }

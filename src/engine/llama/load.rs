@@ -13,14 +13,14 @@ use llama_cpp_sys_2 as sys;
 use super::BUILD;
 use super::context::{Ctx, CtxParams};
 use super::logs::Capture;
-use super::memory;
 use super::model::{Loading, Model, Stamp};
+use super::{effective, memory};
 use crate::engine::backend::Job;
 use crate::library::{self, Header};
-use crate::protocol::{Design, Effective, EngineError, ErrorKind, FlashAttention, LogLevel, ModelInfo, Setting, Stage};
+use crate::protocol::{Design, EngineError, ErrorKind, LogLevel, ModelInfo, Stage};
 
 /// Context of a design that leaves it open, unless the model was trained for less.
-const DEFAULT_CTX: u32 = 4096;
+pub(super) const DEFAULT_CTX: u32 = 4096;
 /// Batches of a design that leaves them open (llama.cpp's defaults).
 const DEFAULT_BATCH: u32 = 2048;
 const DEFAULT_UBATCH: u32 = 512;
@@ -35,6 +35,8 @@ pub(super) fn usable_cores() -> u32 {
 struct Progress<'a> {
     job: &'a Job,
     last: u64,
+    /// Nothing is loaded, so it is no progress
+    is_dry: bool,
 }
 
 unsafe extern "C" fn on_progress(progress: f32, data: *mut c_void) -> bool {
@@ -42,7 +44,7 @@ unsafe extern "C" fn on_progress(progress: f32, data: *mut c_void) -> bool {
         // SAFETY: `data` is the `Progress` of `load_model`, which lives until the load returns and is used by nobody else meanwhile.
         let state = unsafe { &mut *data.cast::<Progress<'_>>() };
         let now = (f64::from(progress.clamp(0.0, 1.0)) * 1000.0) as u64;
-        if now != state.last {
+        if now != state.last && !state.is_dry {
             state.last = now;
             state.job.progress(Stage::Load, now, 1000);
         }
@@ -65,7 +67,7 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
     if !dry {
         check_memory(&header, design)?;
     }
-    let mut progress = Progress { job, last: u64::MAX };
+    let mut progress = Progress { job, last: u64::MAX, is_dry: dry };
     // SAFETY: a plain getter of defaults.
     let mut params = unsafe { sys::llama_model_default_params() };
     params.n_gpu_layers = design.gpu_layers;
@@ -92,6 +94,7 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
     model.loading = Loading {
         offloaded: lines.iter().find_map(|(_, line)| line.split_once("offloaded ")?.1.split_once('/').map(|(n, _)| n.trim().to_owned())),
         unlocked: lines.iter().find(|(_, line)| line.contains("failed to mlock")).map(|(_, line)| line.clone()),
+        mode: effective::between(&lines, "(load_mode = ", ")"),
     };
     if model.has_encoder() || !model.has_decoder() {
         return Err(EngineError::new(
@@ -102,6 +105,21 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
         .path(path));
     }
     Ok(model)
+}
+
+/// Finds out without taking memory whether a design could be loaded: a file that is readable and whole, an architecture and a context that
+/// llama.cpp accepts, no more memory than there is.
+///
+/// # Errors
+/// As [`load_model`], [`check_memory`] and [`make_ctx`].
+pub(super) fn try_out(design: &Design, capture: &Capture, job: &Job) -> Result<(), EngineError> {
+    let model = Arc::new(load_model(design, true, capture, job)?);
+    check_memory(&model.header, design)?;
+    // Recurrent state is always allocated for real, so such a context is left to the load itself.
+    if !model.is_recurrent() {
+        make_ctx(&model, &ctx_params(design, &model.info), capture)?;
+    }
+    job.check()
 }
 
 /// Refuses what could never fit: the system would grant the allocation and then end the process when it is used. What might fit once other
@@ -218,88 +236,6 @@ pub(super) fn explain(lines: &[String], path: &Path) -> EngineError {
 fn quoted_after(text: &str, before: &str) -> Option<String> {
     let (_, rest) = text.split_once(before)?;
     rest.split_once('\'').map(|(name, _)| name.to_owned())
-}
-
-/// What a context really runs with, beside what was asked for, and why they differ.
-pub(super) fn effective(design: &Design, ctx: &Ctx, loading: &Loading, lines: &[(LogLevel, String)]) -> Effective {
-    let (threads, threads_batch) = ctx.threads();
-    let info = &ctx.model().info;
-    let mut settings = vec![
-        n_ctx_setting(design, ctx, info),
-        number("n_batch", design.n_batch, ctx.n_batch(), "no larger than the context", "llama.cpp's default"),
-        number("n_ubatch", design.n_ubatch, ctx.n_ubatch(), "no larger than the batch", "llama.cpp's default"),
-        number("threads", design.threads, threads, "", "physical cores that this process may use"),
-        number("threads_batch", design.threads_batch, threads_batch, "", "as for decode"),
-        same("type_k", design.type_k.name()),
-        same("type_v", design.type_v.name()),
-        flash_setting(design, lines),
-        gpu_setting(design, loading),
-        same("mmap", &design.mmap.to_string()),
-    ];
-    settings.push(match loading.unlocked.as_ref().filter(|_| design.mlock) {
-        Some(line) => setting("mlock", "true", "false", format!("the system refused: {line}")),
-        None => same("mlock", &design.mlock.to_string()),
-    });
-    if ctx.model().template.is_none() {
-        settings.push(setting("chat_template", "of the file", "ChatML", "the file carries none"));
-    }
-    Effective { n_ctx: ctx.n_ctx(), n_batch: ctx.n_batch(), n_ubatch: ctx.n_ubatch(), threads, threads_batch, settings }
-}
-
-fn setting(name: &str, requested: impl Into<String>, effective: impl Into<String>, reason: impl Into<String>) -> Setting {
-    Setting { name: name.into(), requested: requested.into(), effective: effective.into(), reason: reason.into() }
-}
-
-fn same(name: &str, value: &str) -> Setting {
-    setting(name, value, value, "")
-}
-
-/// A number where 0 leaves the choice to the engine.
-fn number(name: &str, asked: u32, is: u32, why: &str, why_auto: &str) -> Setting {
-    match asked {
-        0 => setting(name, "auto", is.to_string(), why_auto),
-        _ if asked == is => same(name, &is.to_string()),
-        _ => setting(name, asked.to_string(), is.to_string(), why),
-    }
-}
-
-fn n_ctx_setting(design: &Design, ctx: &Ctx, info: &ModelInfo) -> Setting {
-    let is = ctx.n_ctx();
-    let mut reasons = Vec::new();
-    if design.n_ctx == 0 {
-        reasons.push(format!("the smaller of {DEFAULT_CTX} and the {} tokens the model was trained for", info.n_ctx_train));
-    } else if design.n_ctx != is {
-        reasons.push("rounded up to a multiple of 256".to_owned());
-    }
-    if info.n_ctx_train > 0 && is > info.n_ctx_train {
-        reasons.push(format!("beyond the {} tokens the model was trained for, where quality falls", info.n_ctx_train));
-    }
-    let asked = if design.n_ctx == 0 { "auto".to_owned() } else { design.n_ctx.to_string() };
-    setting("n_ctx", asked, is.to_string(), reasons.join("; "))
-}
-
-fn flash_setting(design: &Design, lines: &[(LogLevel, String)]) -> Setting {
-    let said = |what: &str| lines.iter().any(|(_, line)| line.to_lowercase().contains(what));
-    let forced = said("enabling flash_attn since it is required");
-    let off = said("flash attention not supported") || said("flash_attn is not compatible") || said("flash attention is not supported");
-    match design.flash_attention {
-        FlashAttention::Auto if forced => setting("flash_attention", "auto", "on", "a quantized value cache needs it"),
-        FlashAttention::Auto if off => setting("flash_attention", "auto", "off", "this model or device does not support it"),
-        FlashAttention::Auto => setting("flash_attention", "auto", "on", "llama.cpp's choice for this model and device"),
-        FlashAttention::On if off => setting("flash_attention", "on", "off", "this model or device does not support it"),
-        FlashAttention::On => same("flash_attention", "on"),
-        FlashAttention::Off => same("flash_attention", "off"),
-    }
-}
-
-fn gpu_setting(design: &Design, loading: &Loading) -> Setting {
-    let asked = if design.gpu_layers < 0 { "all".to_owned() } else { design.gpu_layers.to_string() };
-    match loading.offloaded.clone() {
-        None if asked == "0" => same("gpu_layers", "0"),
-        None => setting("gpu_layers", asked, "0", "no GPU is available to this build"),
-        Some(n) if n == asked => same("gpu_layers", &n),
-        Some(n) => setting("gpu_layers", asked, n, "as many as the model has"),
-    }
 }
 
 #[cfg(test)]

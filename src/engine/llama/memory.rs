@@ -44,7 +44,13 @@ fn after(line: &str, label: &str) -> Option<u64> {
     (number.is_finite() && number >= 0.0).then_some((number * unit) as u64)
 }
 
-/// The largest resident set of this process so far, bytes; 0 where the system does not say.
+/// Has the system forget the largest resident set so far, so that [`peak_rss`] is about what comes (Linux: `clear_refs` of proc(5)). Where
+/// it cannot, the peak stays that of the whole process.
+pub(super) fn forget_peak_rss() {
+    drop(std::fs::write("/proc/self/clear_refs", "5"));
+}
+
+/// The largest resident set of this process since [`forget_peak_rss`], bytes; 0 where the system does not say.
 pub(super) fn peak_rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| {
@@ -66,6 +72,19 @@ mod tests {
 
     fn lines(text: &str) -> Vec<(LogLevel, String)> {
         text.lines().map(|line| (LogLevel::Info, line.to_owned())).collect()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_peak_can_be_forgotten() {
+        let before = peak_rss();
+        let block = vec![1u8; 256 << 20];
+        assert!(std::hint::black_box(&block).len() > 1);
+        let high = peak_rss();
+        assert!(high >= before + (200 << 20) || high >= 256 << 20, "{before} {high}");
+        drop(block);
+        forget_peak_rss();
+        assert!(peak_rss() + (128 << 20) < high, "{} of {high}", peak_rss());
     }
 
     #[test]

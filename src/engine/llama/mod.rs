@@ -3,8 +3,10 @@
 //! llama-cpp-2 gives the backend, the samplers and the grammars; its context takes no callbacks, so contexts are our own over
 //! llama-cpp-sys-2 (both pinned exactly, one compiled library). Everything llama.cpp would end the process over is checked before the call.
 
+mod arithmetic;
 mod bench;
 mod context;
+mod effective;
 mod estimate;
 mod facts;
 mod generate;
@@ -31,17 +33,18 @@ use self::generate::Pace;
 use self::logs::{Capture, Sink};
 use self::model::{Model, Stamp};
 use self::prompt::Maker;
-use crate::engine::backend::{Backend, Job, Made};
+use crate::engine::backend::{Backend, Job, Made, Probe};
 use crate::library::MachineMemory;
+use crate::protocol::build;
 use crate::protocol::{
-    BenchPlan, Design, Effective, EngineError, EngineFacts, ErrorKind, GenerateRequest, GenerateStats, LoadReport, LoadRequest, LogLevel,
-    MemoryUse, Prompt, QualityPlan, QuantizeRequest, Rendered, Resident,
+    BenchPlan, Design, Effective, EngineError, EngineFacts, ErrorKind, Event, GenerateRequest, GenerateStats, LoadReport, LoadRequest,
+    LogLevel, MemoryUse, Prompt, QualityPlan, QuantizeRequest, Rendered, Resident,
 };
 
-/// llama.cpp's build number. The crate carries no version control data; its files are those of this release.
-pub const BUILD: &str = "b11434";
+/// llama.cpp's build number.
+pub const BUILD: &str = build::LLAMA_BUILD;
 /// What is bundled. The crate's packaging drops llama.cpp's own revision, so this names the crate.
-pub const COMMIT: &str = "llama-cpp-sys-2-0.1.161";
+pub const COMMIT: &str = concat!("llama-cpp-sys-2-", env!("INFERSCOPE_LLAMA_CPP_SYS_2"));
 
 /// The process-wide initialisation, done once and never undone: other backends of the process may still compute.
 static PROCESS: OnceLock<Result<llama_cpp_2::llama_backend::LlamaBackend, String>> = OnceLock::new();
@@ -70,6 +73,8 @@ pub struct LlamaBackend {
     loaded: Vec<Loaded>,
     /// Whether the last of `loaded` answers
     active: bool,
+    /// What benchmarks left for later ones
+    warm: bench::Warm,
 }
 
 impl LlamaBackend {
@@ -84,7 +89,7 @@ impl LlamaBackend {
         if let Err(why) = process {
             return Err(EngineError::new(ErrorKind::Engine, format!("llama.cpp could not be started: {why}")));
         }
-        Ok(Self { sink, loaded: Vec::new(), active: false })
+        Ok(Self { sink, loaded: Vec::new(), active: false, warm: bench::Warm::default() })
     }
 
     fn current(&mut self) -> Result<&mut Loaded, EngineError> {
@@ -114,14 +119,54 @@ impl LlamaBackend {
         self.active &= !self.loaded.is_empty();
     }
 
-    /// Makes room before a load, but only when there is not enough: a model that is given up cannot come back if the load fails.
-    fn make_room(&mut self, design: &Design, budget: u64) {
+    /// Whether others have to go before `design` can be loaded.
+    fn lacks_room(&self, design: &Design, budget: u64) -> bool {
         let file = design.model.metadata().map_or(0, |meta| meta.len());
-        let needed = file + file / 8 + (256 << 20);
-        while MachineMemory::read().available < needed && self.loaded.iter().map(|l| l.memory.total()).sum::<u64>() > budget {
+        let needed = file.saturating_add(file / 8).saturating_add(256 << 20);
+        self.loaded.iter().map(|l| l.memory.total()).sum::<u64>() > budget && MachineMemory::read().available < needed
+    }
+
+    /// Makes room before a load, but only when there is not enough, and only for a file that llama.cpp was seen to take with this context:
+    /// a model that is given up cannot come back if the load fails.
+    fn make_room(&mut self, design: &Design, budget: u64, capture: &Capture, job: &Job) -> Result<(), EngineError> {
+        if !self.lacks_room(design, budget) {
+            return Ok(());
+        }
+        load::try_out(design, capture, job)?;
+        while self.lacks_room(design, budget) {
             self.loaded.remove(0);
         }
         self.active &= !self.loaded.is_empty();
+        Ok(())
+    }
+
+    /// Loads a design that is not in memory as it is asked for. What was there stays until the new one is.
+    fn load_cold(&mut self, request: &LoadRequest, stamp: Option<&Stamp>, capture: &Capture, job: &Job) -> Result<(), EngineError> {
+        let design = &request.design;
+        let shared = self.loaded.iter().position(|l| l.loaded_like(design) && stamp == Some(&l.ctx.model().stamp));
+        // weights that are there already are kept, and get another context
+        let model = match shared.and_then(|at| self.loaded.get(at)) {
+            Some(old) => {
+                let model = Arc::clone(old.ctx.model());
+                load::check_memory(&model.header, design)?;
+                model
+            }
+            None => {
+                self.make_room(design, request.keep_warm_bytes, capture, job)?;
+                let model = load::load_model(design, false, capture, job)?;
+                for line in model.header.warnings() {
+                    job.emit(Event::Log { level: LogLevel::Warn, line });
+                }
+                Arc::new(model)
+            }
+        };
+        let fresh = self.attach(&model, design, capture)?;
+        job.check()?;
+        if let Some(at) = shared {
+            self.loaded.remove(at);
+        }
+        self.loaded.push(fresh);
+        Ok(())
     }
 
     fn report(&self, began: Instant, warm: bool) -> Result<LoadReport, EngineError> {
@@ -142,7 +187,7 @@ impl LlamaBackend {
         let mark = capture.mark();
         let ctx = load::make_ctx(model, &load::ctx_params(design, &model.info), capture)?;
         let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&capture.since(mark)) };
-        let effective = load::effective(design, &ctx, &model.loading, &capture.since(mark));
+        let effective = effective::effective(design, &ctx, &model.loading, &capture.since(mark));
         Ok(Loaded { design: design.clone(), ctx, pace: Pace::default(), effective, memory })
     }
 }
@@ -168,24 +213,10 @@ impl Backend for LlamaBackend {
             self.evict(1, request.keep_warm_bytes);
             return self.report(began, true);
         }
-        let shared = self.loaded.iter().position(|l| l.loaded_like(design) && same_file(l));
-        let fresh = match shared {
-            Some(at) => {
-                let Some(old) = self.loaded.get(at) else { return self.report(began, false) };
-                let model = Arc::clone(old.ctx.model());
-                load::check_memory(&model.header, design)?;
-                let fresh = self.attach(&model, design, &capture)?;
-                self.loaded.remove(at);
-                fresh
-            }
-            None => {
-                self.make_room(design, request.keep_warm_bytes);
-                let model = Arc::new(load::load_model(design, false, &capture, job)?);
-                self.attach(&model, design, &capture)?
-            }
-        };
-        job.check()?;
-        self.loaded.push(fresh);
+        if let Err(error) = self.load_cold(request, stamp.as_ref(), &capture, job) {
+            job.emit(Event::Residents { job: job.id(), resident: self.residents() });
+            return Err(error);
+        }
         self.active = true;
         self.evict(1, request.keep_warm_bytes);
         self.report(began, false)
@@ -193,6 +224,7 @@ impl Backend for LlamaBackend {
 
     fn unload(&mut self, model: Option<&Path>) -> Vec<Resident> {
         let _capture = Capture::start(&self.sink);
+        self.warm = bench::Warm::default();
         match model {
             None => self.loaded.clear(),
             Some(path) => {
@@ -229,7 +261,7 @@ impl Backend for LlamaBackend {
     }
 
     fn bench(&mut self, plan: &BenchPlan, job: &Job) -> Result<(), EngineError> {
-        bench::bench(plan, &self.sink, job)
+        bench::bench(plan, &mut self.warm, &self.sink, job)
     }
 
     fn quality(&mut self, plan: &QualityPlan, job: &Job) -> Result<(), EngineError> {
@@ -240,8 +272,9 @@ impl Backend for LlamaBackend {
         estimate::estimate(design, &self.sink, job)
     }
 
-    fn probe(&mut self, threads: u32, job: &Job) -> Result<(f64, u32), EngineError> {
-        probe::probe(threads, job)
+    fn probe(&mut self, threads: u32, job: &Job) -> Result<Probe, EngineError> {
+        let (bandwidth_gb_s, threads) = probe::probe(threads, job)?;
+        Ok(Probe { bandwidth_gb_s, threads, ops_gflops: arithmetic::probe(threads, job) })
     }
 }
 
@@ -250,6 +283,7 @@ impl Drop for LlamaBackend {
         // Freeing a context logs; the lines still go to this backend's sink.
         let _capture = Capture::start(&self.sink);
         self.loaded.clear();
+        self.warm = bench::Warm::default();
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Loading {
     pub(super) offloaded: Option<String>,
     /// Why the weights could not be locked in memory
     pub(super) unlocked: Option<String>,
+    /// How the file was read, in llama.cpp's words (`mmap`, `none`)
+    pub(super) mode: Option<String>,
 }
 
 /// A model in memory. Dropped after the contexts that use it, because each holds an `Arc` of it.
@@ -131,6 +133,12 @@ impl Model {
     pub(super) fn has_encoder(&self) -> bool {
         // SAFETY: the model is alive.
         unsafe { sys::llama_model_has_encoder(self.raw()) }
+    }
+
+    /// Whether it keeps state that is not a KV cache (Mamba, RWKV, and hybrids of them).
+    pub(super) fn is_recurrent(&self) -> bool {
+        // SAFETY: the model is alive.
+        unsafe { sys::llama_model_is_recurrent(self.raw()) || sys::llama_model_is_hybrid(self.raw()) }
     }
 
     fn chat_template(&self) -> Option<String> {

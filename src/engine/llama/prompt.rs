@@ -24,15 +24,18 @@ pub(super) struct Maker<'a> {
 
 impl Maker<'_> {
     fn template(&self, messages: &[Message], reply: bool) -> Result<template::Prompt, EngineError> {
+        template::render(messages, reply, &self.surroundings())
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
         let (bos, eos) = tokens::bos_eos(self.model);
         let text = |id: Option<i32>| id.and_then(|id| tokens::token_text(self.model, id)).unwrap_or_default();
-        let around = Surroundings {
+        Surroundings {
             source: self.model.template.as_deref().unwrap_or(CHATML),
             bos: text(bos),
             eos: text(eos),
             specials: &self.model.specials,
-        };
-        template::render(messages, reply, &around)
+        }
     }
 
     fn tokenize(&self, prompt: &template::Prompt) -> Result<Vec<i32>, EngineError> {
@@ -105,7 +108,11 @@ impl Maker<'_> {
                 let tokens = self.tokenize(&whole)?;
                 let system = match messages.split_first() {
                     Some((first, _)) if first.role == Role::System => self.up_to(std::slice::from_ref(first), &tokens, &first.text),
-                    _ => 0,
+                    // what the template says by itself is a system message, too
+                    _ => match template::own_system(&self.surroundings()) {
+                        Some(text) => self.up_to(&[Message { role: Role::System, text: text.clone() }], &tokens, &text),
+                        None => 0,
+                    },
                 };
                 let last = match messages.split_last() {
                     Some((last, before)) => {

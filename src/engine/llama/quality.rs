@@ -8,6 +8,7 @@
 mod plan;
 mod score;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use self::plan::Text;
@@ -35,14 +36,12 @@ struct Reader {
 /// Those of loading and decoding; `InvalidRequest` for a text that is too short, or vocabularies that differ; `Cancelled`. What was
 /// scored until then has been reported.
 pub(super) fn quality(plan: &QualityPlan, sink: &Sink, job: &Job) -> Result<(), EngineError> {
+    plan::check_vocabularies(plan)?;
     let capture = Capture::start(sink);
     let mut loader = Loader { capture: &capture, job, models: Vec::new() };
     let reference = loader.model(&plan.reference)?;
     let text = Text::of(plan, &reference, job)?;
-    for candidate in &plan.candidates {
-        plan::check_vocabulary(&reference, candidate)?;
-    }
-    let fits = !plan.one_at_a_time && plan.candidates.iter().all(|candidate| loader.has_room_for(candidate));
+    let fits = !plan.one_at_a_time && loader.has_room_for(&plan.candidates);
     job.emit(Event::QualityLayout { job: job.id(), layout: Box::new(QualityLayout { side_by_side: fits, ..text.layout(&reference) }) });
     let mut run = Run {
         plan,
@@ -74,10 +73,14 @@ impl Loader<'_> {
         Ok(model)
     }
 
-    /// Whether a candidate's weights fit beside what is loaded, with a quarter of the available memory to spare.
-    fn has_room_for(&self, design: &Design) -> bool {
-        let bytes = design.model.metadata().map_or(0, |meta| meta.len());
-        self.models.iter().any(|(known, _)| known.model == design.model) || bytes < MachineMemory::read().available / 4 * 3
+    /// Whether the candidates' weights fit together beside what is loaded, with a quarter of the available memory to spare.
+    fn has_room_for(&self, candidates: &[Design]) -> bool {
+        let mut files: Vec<&Path> = candidates.iter().map(|design| design.model.as_path()).collect();
+        files.sort_unstable();
+        files.dedup();
+        files.retain(|file| self.models.iter().all(|(known, _)| known.model != *file));
+        let bytes: u64 = files.into_iter().map(|file| file.metadata().map_or(0, |meta| meta.len())).sum();
+        bytes < MachineMemory::read().available / 4 * 3
     }
 
     fn reader(&mut self, design: &Design, text: &Text, reference: &Arc<Model>) -> Result<Reader, EngineError> {

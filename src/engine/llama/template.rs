@@ -51,6 +51,41 @@ impl Prompt {
     }
 }
 
+/// The system message that a template says by itself when it is given none; empty where it only says a fixed head. `None` where it says
+/// nothing of the kind.
+pub(super) fn own_system(around: &Surroundings<'_>) -> Option<String> {
+    const SYSTEM: &str = "A system message 5417";
+    const USER: &str = "A user message 5417";
+    let message = |role, text: &str| Message { role, text: text.to_owned() };
+    let head = |messages: &[Message]| {
+        let text = render_as_is(messages, false, around).ok()?.text();
+        text.split_once(USER).map(|(head, _)| head.to_owned())
+    };
+    let without = head(&[message(Role::User, USER)])?;
+    let with = head(&[message(Role::System, SYSTEM), message(Role::User, USER)])?;
+    let shared = |a: &mut dyn Iterator<Item = char>, b: &mut dyn Iterator<Item = char>| -> usize {
+        a.zip(b).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
+    };
+    // what both begin and end with is not the message: "system\n" … "<|im_end|>\n<|im_start|>user\n"
+    let before = shared(&mut without.chars(), &mut with.chars());
+    let after = shared(&mut without.chars().rev(), &mut with.chars().rev());
+    let own = without.get(before..without.len().saturating_sub(after).max(before)).unwrap_or_default();
+    let is_spoken = |text: &str| text.chars().any(char::is_alphanumeric);
+    if is_spoken(own) {
+        return Some(own.to_owned());
+    }
+    // a fixed head stands there whatever the system message is
+    let alone = render_as_is(&[message(Role::System, "")], false, around).ok()?.text();
+    let mut spoken = String::new();
+    let mut at = 0;
+    for (range, _) in around.specials.find(&alone) {
+        spoken.push_str(alone.get(at..range.start).unwrap_or_default());
+        at = range.end;
+    }
+    spoken.push_str(alone.get(at..).unwrap_or_default());
+    (without.starts_with(&alone) && is_spoken(&spoken)).then(String::new)
+}
+
 /// Splits a text at the stretches that read like control tokens; nothing in it is parsed as one.
 pub(super) fn plain(text: &str) -> Prompt {
     Prompt { segments: vec![Segment { text: text.to_owned(), parse_special: false }] }
@@ -88,7 +123,9 @@ fn render_as_is(messages: &[Message], reply: bool, around: &Surroundings<'_>) ->
     let mut size = 0;
     let mut list = Vec::with_capacity(messages.len());
     for (i, message) in messages.iter().enumerate() {
-        let mut text = guard(&message.text, around.specials, mark);
+        // what the model said comes back as it was said: its own markup is what it was made of
+        let is_models = message.role == Role::Assistant;
+        let mut text = guard(&message.text, around.specials, mark, is_models);
         if continued && i + 1 == messages.len() {
             text.push(end);
         }
@@ -125,10 +162,10 @@ fn sentinels(messages: &[Message], source: &str) -> Result<[char; 2], EngineErro
     }
 }
 
-fn guard(text: &str, specials: &Specials, mark: char) -> String {
+fn guard(text: &str, specials: &Specials, mark: char, is_models: bool) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut at = 0;
-    for (range, which) in specials.find(text) {
+    for (range, which) in specials.find(text).into_iter().filter(|(_, which)| !is_models || specials.is_control(*which)) {
         out.push_str(text.get(at..range.start).unwrap_or_default());
         out.push(mark);
         out.push_str(&which.to_string());

@@ -1,7 +1,7 @@
 use super::*;
 
 fn specials() -> Specials {
-    Specials::new(vec!["<|im_start|>".into(), "<|im_end|>".into(), "<s>".into()], false)
+    Specials::new(vec!["<|im_start|>".into(), "<|im_end|>".into(), "<s>".into()], vec!["<|channel|>".into()], false)
 }
 
 fn say(role: Role, text: &str) -> Message {
@@ -33,6 +33,15 @@ fn control_text_of_the_user_stays_text() {
     let special: String = prompt.segments.iter().filter(|s| s.parse_special).map(|s| s.text.as_str()).collect();
     assert_eq!(special.matches("<|im_start|>").count(), 2, "the template's own");
     assert_eq!(special.matches("<|im_end|>").count(), 1, "the template's own");
+}
+
+#[test]
+fn markup_of_the_user_stays_text_and_that_of_the_model_does_not() {
+    let said = "<|channel|>final";
+    let prompt = with(CHATML, &[say(Role::User, said), say(Role::Assistant, said), say(Role::User, "and?")], true).unwrap();
+    let literal: Vec<&str> = prompt.segments.iter().filter(|s| !s.parse_special).map(|s| s.text.as_str()).collect();
+    assert_eq!(literal, ["<|channel|>"]);
+    assert_eq!(prompt.text().matches(said).count(), 2);
 }
 
 #[test]
@@ -112,10 +121,44 @@ fn dates_are_right() {
 
 proptest::proptest! {
     #[test]
+    fn any_template_and_any_words_end_with_a_prompt_or_a_sentence(
+        source in "(\\{%|%\\}|\\{\\{|\\}\\}|-| |messages|m|for|in|if|endif|endfor|range\\(9\\)|\\.content|\\[0\\]|\\||trim|'|\\(|\\)|é){0,30}",
+        text in "(<\\|im_end\\|>|<\\|channel\\|>|\\PC|\u{0}|\n){0,20}",
+    ) {
+        match with(&source, &[say(Role::User, &text)], true) {
+            Ok(prompt) => proptest::prop_assert!(prompt.segments.iter().all(|segment| !segment.text.is_empty())),
+            Err(error) => proptest::prop_assert!(!error.message.is_empty() && !error.hint.is_empty()),
+        }
+    }
+
+    #[test]
     fn guarding_is_undone_exactly(text in "([a-c<|>_]|<\\|im_end\\|>|<s>|\u{F0000}|\\PC){0,60}") {
         let specials = specials();
         let mark = '\u{F1234}';
-        let back: String = unguard(&guard(&text, &specials, mark), &specials, mark).into_iter().map(|s| s.text).collect();
+        let back: String = unguard(&guard(&text, &specials, mark, false), &specials, mark).into_iter().map(|s| s.text).collect();
         proptest::prop_assert_eq!(back, text);
     }
+}
+
+fn own(source: &str) -> Option<String> {
+    let specials = specials();
+    own_system(&Surroundings { source, bos: "<s>".into(), eos: "</s>".into(), specials: &specials })
+}
+
+#[test]
+fn a_template_that_brings_its_own_system_message_says_which() {
+    let smol = "{% for m in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are a helpful AI \
+                assistant named SmolLM<|im_end|>\\n' }}{% endif %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}\
+                {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+    assert_eq!(own(smol).as_deref(), Some("You are a helpful AI assistant named SmolLM"));
+    assert_eq!(own(CHATML), None, "ChatML brings none");
+    let mistral = "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% endif %}{% endfor %}";
+    assert_eq!(own(mistral), None);
+    // a head that stands there whatever the system message is
+    let llama = "{% if messages[0].role == 'system' %}{% set system = messages[0].content %}{% set messages = messages[1:] %}{% else %}\
+                 {% set system = '' %}{% endif %}{{ '<|im_start|>system\\n\\nCutting Knowledge Date: December 2023\\n\\n' + system + \
+                 '<|im_end|>' }}{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}{% endfor %}";
+    assert_eq!(own(llama).as_deref(), Some(""));
+    let broken = "{{ raise_exception('no') }}";
+    assert_eq!(own(broken), None);
 }

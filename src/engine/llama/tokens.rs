@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use llama_cpp_sys_2 as sys;
 
 use super::model::Model;
@@ -17,38 +17,79 @@ const PIECE: usize = 16 << 10;
 /// many vocabularies, goes one call deeper for every character of a match and would run out of stack.
 const RUN: usize = 2 << 10;
 
-/// The texts that would become control tokens if they were parsed as such.
+/// The texts that would become control tokens if they were parsed as such, and those that look like them.
 #[derive(Default)]
 pub(super) struct Specials {
     finder: Option<AhoCorasick>,
     texts: Vec<String>,
+    /// Of `texts`, those before this number are control tokens and the others markup (see [`is_markup`])
+    controls: usize,
+    /// Finds markup alone
+    markup: Option<AhoCorasick>,
     /// SentencePiece vocabularies put a space before every text they are given
     spaced: bool,
 }
 
 impl Specials {
-    /// Reads them off a vocabulary: every token marked CONTROL or UNKNOWN. (User-defined tokens are ordinary text with a token of its
-    /// own: llama.cpp and the original tokenizers form them from any text, and nothing is controlled by them.)
+    /// Reads them off a vocabulary: every token marked CONTROL or UNKNOWN, and of those marked USER_DEFINED the ones that look like markup
+    /// (llama.cpp marks harmony's `<|start|>`, `<|channel|>` and `<|message|>` so, to have them shown). Other user-defined tokens are
+    /// ordinary text with a token of its own: llama.cpp and the original tokenizers form them from any text, and they control nothing.
     pub(super) fn of(model: &Model) -> Self {
         let vocab = model.vocab();
-        let mut texts = Vec::new();
+        let template = model.template.as_deref().unwrap_or_default();
+        let (mut texts, mut markup) = (Vec::new(), Vec::new());
         for id in 0..i32::try_from(model.n_vocab()).unwrap_or(0) {
             // SAFETY: `id` is in the vocabulary.
             let attr = unsafe { sys::llama_vocab_get_attr(vocab, id) };
-            if attr & (sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN) == 0 {
-                continue;
+            if attr & (sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN) != 0 {
+                texts.extend(token_text(model, id).filter(|text| !text.is_empty()));
+            } else if attr & sys::LLAMA_TOKEN_ATTR_USER_DEFINED != 0 {
+                markup.extend(token_text(model, id).filter(|text| is_markup(text, template)));
             }
-            texts.extend(token_text(model, id).filter(|text| !text.is_empty()));
         }
         // SAFETY: the vocabulary is alive.
         let spaced = unsafe { sys::llama_vocab_type(vocab) } == sys::LLAMA_VOCAB_TYPE_SPM;
-        Self::new(texts, spaced)
+        Self::new(texts, markup, spaced)
     }
 
-    /// From a list.
-    pub(super) fn new(texts: Vec<String>, spaced: bool) -> Self {
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts).ok();
-        Self { finder, texts, spaced }
+    /// From lists of control texts and of markup.
+    pub(super) fn new(mut texts: Vec<String>, markup: Vec<String>, spaced: bool) -> Self {
+        let controls = texts.len();
+        let build = |texts: &[String]| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(texts).ok();
+        let own = build(&markup);
+        texts.extend(markup);
+        Self { finder: build(&texts), texts, controls, markup: own, spaced }
+    }
+
+    /// Whether the text of this number is a control token's; otherwise it is markup.
+    pub(super) fn is_control(&self, which: usize) -> bool {
+        which < self.controls
+    }
+
+    /// Cuts a text that a person typed so that no part of it is markup as a whole. llama.cpp forms user-defined tokens from any text it is
+    /// given at once, whatever it is told about special tokens; from two halves it does not.
+    pub(super) fn apart<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        let mut parts = Vec::new();
+        let (mut begin, mut from) = (0, 0);
+        while let Some(start) = self.markup_from(text, from) {
+            // right behind its first character; another may begin inside it
+            from = start + text.get(start..).and_then(|tail| tail.chars().next()).map_or(1, char::len_utf8);
+            parts.extend(text.get(begin..from));
+            begin = from;
+        }
+        parts.extend(text.get(begin..).filter(|rest| !rest.is_empty()));
+        parts
+    }
+
+    /// Where the next markup begins.
+    fn markup_from(&self, text: &str, from: usize) -> Option<usize> {
+        match &self.markup {
+            Some(finder) => finder.find(Input::new(text).range(from..)).map(|m| m.start()),
+            None => {
+                let tail = text.get(from..)?;
+                self.texts.iter().skip(self.controls).filter_map(|markup| tail.find(markup.as_str())).min().map(|at| from + at)
+            }
+        }
     }
 
     /// The stretches of `text` that read like a control token, as byte ranges with the number of the control text.
@@ -81,6 +122,14 @@ impl Specials {
     pub(super) fn texts(&self) -> &[String] {
         &self.texts
     }
+}
+
+/// Whether a user-defined token looks like something a template steers with: `<|start|>` and its kin anywhere, other words in brackets
+/// (`<think>`, `[INST]`) where this model's template uses them. `<table>` of a vocabulary that was fed with HTML is neither.
+fn is_markup(text: &str, template: &str) -> bool {
+    let framed = |open: &str, close: &str| text.len() > open.len() + close.len() && text.starts_with(open) && text.ends_with(close);
+    let bracketed = framed("<", ">") || framed("[", "]");
+    framed("<|", "|>") || framed("<\u{ff5c}", "\u{ff5c}>") || (bracketed && !text.contains(char::is_whitespace) && template.contains(text))
 }
 
 /// A stretch of a prompt.
@@ -155,7 +204,7 @@ pub(super) fn tokenize(model: &Model, segments: &[Segment], limit: usize, go_on:
     let (bos, _) = bos_eos(model);
     let mut first = true;
     'all: for segment in segments.iter().filter(|segment| !segment.text.is_empty()) {
-        for part in pieces(&segment.text) {
+        for part in parts(model, segment) {
             if out.len() > limit || !go_on() {
                 break 'all;
             }
@@ -171,6 +220,12 @@ pub(super) fn tokenize(model: &Model, segments: &[Segment], limit: usize, go_on:
         out.insert(0, bos);
     }
     out
+}
+
+/// A segment in the portions it is tokenized in.
+fn parts<'a>(model: &Model, segment: &'a Segment) -> Vec<&'a str> {
+    let whole = if segment.parse_special { vec![segment.text.as_str()] } else { model.specials.apart(&segment.text) };
+    whole.into_iter().flat_map(pieces).collect()
 }
 
 /// Tokens of one plain text.
@@ -307,8 +362,41 @@ mod tests {
 
     #[test]
     fn the_longest_control_text_wins() {
-        let specials = Specials::new(vec!["<|im".into(), "<|im_end|>".into()], false);
+        let specials = Specials::new(vec!["<|im".into(), "<|im_end|>".into()], Vec::new(), false);
         let found: Vec<_> = specials.find("a<|im_end|>b<|im c").into_iter().collect();
         assert_eq!(found, [(1..11, 1), (12..16, 0)]);
+    }
+
+    #[test]
+    fn markup_is_told_from_words_of_a_language() {
+        let template = "{{ '<think>' }}[INST]";
+        for text in ["<|start|>", "<|channel|>", "<\u{ff5c}Assistant\u{ff5c}>", "<think>", "[INST]"] {
+            assert!(is_markup(text, template), "{text}");
+        }
+        for text in ["<table>", "<tool_call>", "[TOOL]", "<|", "||>", "\n\n", "<b c>", ""] {
+            assert!(!is_markup(text, template), "{text}");
+        }
+    }
+
+    #[test]
+    fn typed_markup_is_cut_and_nothing_is_lost() {
+        let markup = vec!["<|start|>".into(), "<think>".into(), "|start|>system".into()];
+        let specials = Specials::new(vec!["<s>".into()], markup, false);
+        let text = "a<|start|>system<s>\u{e9}<think><think";
+        let parts = specials.apart(text);
+        assert_eq!(parts.concat(), text);
+        let (_, markup) = specials.texts.split_at(specials.controls);
+        assert!(parts.iter().all(|part| markup.iter().all(|m| !part.contains(m.as_str()))), "{parts:?}");
+        assert_eq!(specials.apart("plain <s>"), ["plain <s>"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_typed_text_holds_markup(text in "[<|a>]{0,40}") {
+            let specials = Specials::new(Vec::new(), vec!["<|a|>".into(), "|a|>".into(), "<a>".into(), "a|".into()], false);
+            let parts = specials.apart(&text);
+            proptest::prop_assert_eq!(parts.concat(), text.as_str());
+            proptest::prop_assert!(parts.iter().all(|part| specials.find(part).is_empty()), "{:?}", parts);
+        }
     }
 }

@@ -4,6 +4,8 @@
 mod portable;
 #[cfg(target_os = "linux")]
 mod procfs;
+#[cfg(feature = "llama")]
+pub mod surroundings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -62,6 +64,12 @@ impl Pace {
         let millis = if self.busy.load(Ordering::Relaxed) { &self.busy_ms } else { &self.idle_ms };
         Duration::from_millis(millis.load(Ordering::Relaxed))
     }
+}
+
+/// CPU seconds that this process has used so far, user and system, in steps of 10 ms; `None` where the system does not say.
+pub fn own_cpu_seconds() -> Option<f64> {
+    let seconds = Machine::new().read(None).window_cpu;
+    (seconds > 0.0).then_some(seconds)
 }
 
 /// Counters of one moment; rates come from two of them.
@@ -147,13 +155,13 @@ fn derive(at: f64, now: &Reading, before: Option<(Duration, bool, Reading)>) -> 
     };
     if let Some((elapsed, same_engine, before)) = before {
         let percent = |later: f64, earlier: f64| (100.0 * (later - earlier).max(0.0) / elapsed.as_secs_f64().max(1e-3)) as f32;
-        sample.window_cpu_percent = percent(now.window_cpu, before.window_cpu);
+        sample.window_cpu_percent = Some(percent(now.window_cpu, before.window_cpu));
         if let (Some(later), Some(earlier), true) = (now.engine_cpu, before.engine_cpu, same_engine) {
-            sample.engine_cpu_percent = percent(later, earlier);
+            sample.engine_cpu_percent = Some(percent(later, earlier));
         }
         let (busy, passed) = (now.machine_cpu.0 - before.machine_cpu.0, now.machine_cpu.1 - before.machine_cpu.1);
         if passed > 0.0 {
-            sample.machine_cpu_percent = (100.0 * busy / passed).clamp(0.0, 100.0) as f32;
+            sample.machine_cpu_percent = Some((100.0 * busy / passed).clamp(0.0, 100.0) as f32);
         }
     }
     sample
@@ -187,10 +195,13 @@ mod tests {
         let reading =
             |cpu: f64| Reading { window_cpu: cpu, engine_cpu: Some(2.0 * cpu), machine_cpu: (3.0 * cpu, 8.0 * cpu), ..Reading::default() };
         let sample = derive(1.0, &reading(1.5), Some((Duration::from_secs(1), true, reading(1.0))));
-        assert_eq!((sample.window_cpu_percent, sample.engine_cpu_percent, sample.machine_cpu_percent), (50.0, 100.0, 37.5));
+        assert_eq!(
+            (sample.window_cpu_percent, sample.engine_cpu_percent, sample.machine_cpu_percent),
+            (Some(50.0), Some(100.0), Some(37.5))
+        );
         let other_engine = derive(1.0, &reading(1.5), Some((Duration::from_secs(1), false, reading(1.0))));
-        assert_eq!(other_engine.engine_cpu_percent, 0.0, "a new process has its own counters");
-        assert_eq!(derive(0.0, &reading(1.0), None).window_cpu_percent, 0.0);
+        assert_eq!(other_engine.engine_cpu_percent, None, "a new process has its own counters");
+        assert_eq!(derive(0.0, &reading(1.0), None).window_cpu_percent, None, "one reading is no rate");
     }
 
     #[test]

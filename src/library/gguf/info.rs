@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::types::TensorType;
 use super::value::Value;
 use super::{GgufError, Header};
-use crate::protocol::{FileType, ModelInfo, SamplingDefaults};
+use crate::protocol::{FileType, ModelInfo, SamplerOverrides, SamplingDefaults};
+
+/// What is read of `general.sampling.*`.
+const SAMPLING_KEYS: [&str; 6] = ["temp", "top_k", "top_p", "min_p", "penalty_repeat", "penalty_last_n"];
 
 /// What a GGUF file is for (`general.type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +233,26 @@ impl Header {
         if let Some(nth) = self.verdict.bad_merge {
             found.push(format!("Merge {nth} of the tokenizer is not a pair; the engine ignores it"));
         }
+        found.extend(self.sampling_warnings());
+        found
+    }
+
+    /// What the file recommends for sampling and will not get.
+    fn sampling_warnings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (key, value) in self.metadata.iter() {
+            let Some(name) = key.strip_prefix("general.sampling.") else { continue };
+            if !SAMPLING_KEYS.contains(&name) {
+                found.push(format!("{key} is not applied: this program does not know it"));
+            } else if value.as_f64().is_none_or(|x| !x.is_finite()) {
+                found.push(format!("{key} is not applied: its value is not a number"));
+            }
+        }
+        let (_, changed) = SamplerOverrides::default().resolve(&self.sampling()).bounded(u32::MAX);
+        let words = |s: crate::protocol::Setting| {
+            format!("general.sampling: {} is {} instead of {}, because {}", s.name, s.effective, s.requested, s.reason)
+        };
+        found.extend(changed.into_iter().map(words));
         found
     }
 

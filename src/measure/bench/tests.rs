@@ -23,6 +23,7 @@ fn row(test: BenchTest, samples_ns: Vec<u64>) -> BenchRow {
         memory: MemoryUse::default(),
         peak_rss: 200_000_000,
         test_time: "2026-01-01T00:00:00Z".into(),
+        ..BenchRow::default()
     }
 }
 
@@ -119,4 +120,17 @@ fn judgements() {
     assert!(falling.drift < -0.1 && falling.trust_reasons.iter().any(|r| r.contains("slower")), "{falling:?}");
     let scattered = judge(&[100.0, 130.0, 90.0, 101.0, 120.0, 99.0]);
     assert!(scattered.trust_reasons.iter().any(|r| r.contains("scatter")), "{scattered:?}");
+}
+
+#[test]
+fn other_programs_are_a_reason_not_to_trust() {
+    use crate::protocol::Surroundings;
+    let seen = |background| Surroundings { background: Some(background), ..Surroundings::default() };
+    let quiet = BenchRow { surroundings: vec![seen(0.01); 3], ..row(TG, vec![1_000_000_000; 3]) };
+    let busy = BenchRow { surroundings: vec![seen(0.3); 3], gaps_ns: vec![vec![7_000_000; 128]; 3], ..row(TG, vec![1_000_000_000; 3]) };
+    let ours = |row: &BenchRow| BenchReport::new(row, &facts(), &Design::default(), None, "1").ours;
+    assert_eq!(ours(&quiet).judgement.trust, Trust::Trusted);
+    let busy = ours(&busy);
+    assert_eq!((busy.judgement.trust, busy.itl_p95_ms, busy.ttft_ms), (Trust::Noisy, Some(7.0), None));
+    assert!(busy.judgement.trust_reasons[0].contains("30 %"), "{:?}", busy.judgement);
 }

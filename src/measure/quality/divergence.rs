@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::stats;
 
+/// Asked of both sides when their greedy answers are compared and the user has no prompts.
+pub const PROMPTS: [&str; 3] = [
+    "What makes a language model slow to answer? Explain it to a manager.",
+    "Write a function in Python that merges overlapping intervals, and explain it.",
+    "Summarise the plot of a story in which a lighthouse keeper finds a message in a bottle.",
+];
+
 /// How far two token sequences agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {

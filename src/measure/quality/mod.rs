@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod divergence;
 pub mod likelihood;
+pub mod report;
 pub mod row;
 pub mod tally;
 

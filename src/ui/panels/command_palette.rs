@@ -95,7 +95,7 @@ pub fn entries(state: &AppState) -> Vec<Entry> {
         entries.push(Entry::action(format!("Theme: {name}"), "", Action::SetTheme(theme)));
     }
     entries.push(Entry::action("Export the plots as CSV", "", Action::ExportPlotsCsv(None)));
-    entries.push(Entry::action("Export the plots as a picture", "", Action::ExportPlotsPng));
+    entries.push(Entry::action("Export the plots as a picture", "", Action::ExportPlotsPng(None)));
     entries.push(Entry::action("Add a model folder…", "", Action::PickFolder));
     for (family, rung) in
         state.family().into_iter().flat_map(|family| ladder::rungs(state, family).into_iter().map(move |rung| (family, rung)))
@@ -112,6 +112,15 @@ pub fn entries(state: &AppState) -> Vec<Entry> {
             entries.push(Entry::action(format!("Open {}", family.name), ladder::file_name(path), Action::OpenModel(path.to_owned())));
         }
     }
+    for saved in &state.history.designs {
+        let note = saved.design.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        entries.push(Entry::action(format!("Use the design {}", saved.name), note, Action::UseDesign(saved.id)));
+    }
+    entries.push(Entry::action("Import a design…", "TOML or JSON", Action::ImportDesign));
+    if state.design().is_some() {
+        entries.push(Entry::action("Export this design…", "TOML", Action::ExportDesign(None)));
+    }
+    entries.push(Entry::action("Import runs of llama-bench…", "JSON", Action::ImportRuns));
     entries.extend(
         state
             .chats
@@ -198,7 +207,7 @@ fn contents(ui: &mut Ui, all: &[Entry], view: &mut PaletteView) -> Option<Does> 
         step -= isize::from(input.consume_key(Modifiers::NONE, Key::ArrowUp));
         run = input.consume_key(Modifiers::NONE, Key::Enter);
     });
-    let hint = egui::RichText::new("Type a command").color(palette.faint);
+    let hint = egui::RichText::new("Type a command").color(palette.muted);
     let edit = TextEdit::singleline(&mut view.query).hint_text(hint).desired_width(f32::INFINITY).margin(egui::Margin::symmetric(12, 9));
     let edit = ui.add(edit).accessible_name("Command");
     if view.just_opened {
@@ -251,7 +260,7 @@ fn row(ui: &mut Ui, entry: &Entry, selected: bool) -> Response {
         Does::Command(command) => shortcuts::keys_of(ui.ctx(), command).unwrap_or_default(),
         Does::Action(_) => entry.note.clone(),
     };
-    let note = crate::ui::widgets::elided(ui, &note, theme::mono_at(11.0), palette.muted, rect.width() * 0.4);
+    let note = crate::ui::widgets::elided(ui, &note, theme::mono_small(), palette.muted, rect.width() * 0.4);
     let words = crate::ui::widgets::elided(ui, &entry.words, theme::body(), palette.text, rect.width() - note.size().x - 32.0);
     let inner = Rect::from_min_max(rect.min + vec2(10.0, 0.0), rect.max - vec2(10.0, 0.0));
     let middle = rect.center().y;

@@ -15,6 +15,8 @@ use crate::ui::widgets::{Icon, RungKey, RungState, danger_button, elided, focus_
 pub const HEIGHT: f32 = 44.0;
 /// Between two keys of the ladder, points.
 const KEY_GAP: f32 = 4.0;
+/// A bar narrower than this has no room for the design's figures, points.
+const CRAMPED: f32 = 760.0;
 /// Kept for the "More" key, points.
 const MORE_WIDTH: f32 = 64.0;
 
@@ -33,7 +35,7 @@ pub fn design_bar(ui: &mut Ui, state: &AppState, view: &mut DesignBarView, actio
     let width = ui.available_width();
     ui.allocate_ui_with_layout(vec2(width, HEIGHT), Layout::left_to_right(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 16.0;
-        let model = model_block(ui, state, (width * 0.18).clamp(140.0, 230.0));
+        let model = model_block(ui, state, (width * 0.18).clamp(110.0, 230.0));
         model_menu::show(&model, state, &mut view.menu, actions);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             main_button(ui, state, actions);
@@ -249,6 +251,10 @@ fn columns(state: &AppState, width: f32) -> Vec<Column> {
         if width >= 1200.0 {
             columns.push(Column { label: "KV", value: cache_words(report), differs: differs(&["type_k", "type_v"]) });
         }
+    }
+    if width < CRAMPED {
+        // the ladder goes first
+        return vec![Column { label: "design", value: "edit".into(), differs: columns.iter().any(|column| column.differs) }];
     }
     if let Some((value, _)) = memory_words(state) {
         columns.push(Column { label: "memory", value, differs: false });

@@ -55,14 +55,15 @@ pub fn dialogs(ctx: &Context, state: &AppState, view: &mut DialogsView, actions:
         ui.set_width(width.min(room.x));
         ui.set_max_height(room.y);
         ui.spacing_mut().item_spacing.y = 8.0;
-        match &state.dialog {
+        // a small window scrolls what does not fit
+        ScrollArea::vertical().max_height(room.y).auto_shrink([false, true]).show(ui, |ui| match &state.dialog {
             Dialog::Make(offer) => make(ui, offer, view, actions),
             Dialog::Fit(warning) => fit(ui, warning, view, actions),
             Dialog::Prompt(prompt) => exact_prompt(ui, prompt, room.y, view, actions),
             Dialog::Overflow(_, error) => overflow(ui, error, view, actions),
             Dialog::Shortcuts => keys(ui, room.y, actions),
             Dialog::None => {}
-        }
+        });
     });
     if actions.len() == before && modal.should_close() {
         actions.push(Action::CloseDialog);
@@ -178,7 +179,10 @@ fn fit(ui: &mut Ui, warning: &FitWarning, view: &mut DialogsView, actions: &mut 
 
 fn exact_prompt(ui: &mut Ui, prompt: &PromptView, height: f32, view: &mut DialogsView, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
-    head(ui, "The exact prompt", actions);
+    head(ui, if prompt.of_reply.is_some() { "The exact prompt of this reply" } else { "The exact prompt" }, actions);
+    for note in prompt.of_reply.iter().flatten() {
+        wrapped(ui, note, theme::small(), palette.event);
+    }
     match &prompt.rendered {
         None => say(ui, "The engine is making it", palette.muted),
         Some(Err(error)) => {

@@ -9,6 +9,7 @@ use crate::library::{Family, RungState};
 use crate::measure::format;
 use crate::ui::parts::folders;
 use crate::ui::parts::library_rows::{self, FamilyCard};
+use crate::ui::parts::saved_designs::{self, SavedDesignsView};
 use crate::ui::theme::{self, PAGE_MARGIN};
 use crate::ui::widgets::{
     Icon, card, elided, empty_state, ghost_button, icon_button, muted, page_header, primary_button, search_field, secondary_button,
@@ -28,6 +29,8 @@ pub struct LibraryView {
     unfolded: BTreeMap<String, bool>,
     all_rungs: BTreeSet<String>,
     folders_open: bool,
+    designs_open: bool,
+    designs: SavedDesignsView,
     skipped_open: bool,
     typed_folder: String,
 }
@@ -41,6 +44,10 @@ pub fn library_page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: 
         if view.folders_open {
             ui.add_space(4.0);
             card(ui, |ui| folders::folders(ui, state, &mut view.typed_folder, actions));
+        }
+        if view.designs_open {
+            ui.add_space(4.0);
+            card(ui, |ui| saved_designs::saved_designs(ui, state, &mut view.designs, actions));
         }
         if view.skipped_open {
             ui.add_space(4.0);
@@ -108,6 +115,14 @@ fn tools(ui: &mut Ui, state: &AppState, view: &mut LibraryView) {
         {
             view.folders_open = !view.folders_open;
         }
+        let words = match state.history.designs.len() {
+            0 => "Designs".to_owned(),
+            n => counted(n as u64, "design"),
+        };
+        let designs = ui.add(ghost_button(words).icon(chevron(view.designs_open)).height(32.0));
+        if designs.on_hover_text("Designs that have a name: save, use, export").clicked() {
+            view.designs_open = !view.designs_open;
+        }
         let skipped = state.library.skipped.len();
         if skipped > 0 {
             let words = format!("{} passed over", counted(skipped as u64, "file"));
@@ -141,7 +156,7 @@ fn skipped(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
                 let path = file.path.display().to_string();
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{}: {path}", file.why)));
                 let why = elided(ui, &file.why, theme::small(), palette.text, rect.width() - 40.0);
-                let words = elided(ui, &path, theme::mono_at(12.0), palette.muted, rect.width() - 40.0);
+                let words = elided(ui, &path, theme::mono_small(), palette.muted, rect.width() - 40.0);
                 ui.painter().galley(rect.min + vec2(0.0, 3.0), why, palette.text);
                 ui.painter().galley(rect.min + vec2(0.0, 20.0), words, palette.muted);
                 let at = Rect::from_center_size(pos2(rect.right() - 18.0, rect.center().y), vec2(28.0, 28.0));

@@ -69,7 +69,7 @@ fn contents(ui: &mut Ui, state: &AppState, view: &mut LogView, actions: &mut Vec
     area.show_rows(ui, 18.0, lines.len(), |ui, rows| {
         for line in lines.get(rows).unwrap_or_default() {
             let ink = if is_trouble(line) { palette.event } else { palette.muted };
-            let words = egui::RichText::new(*line).font(theme::mono_at(12.0)).line_height(Some(18.0)).color(ink);
+            let words = egui::RichText::new(*line).font(theme::mono_small()).line_height(Some(18.0)).color(ink);
             ui.add(egui::Label::new(words).extend().selectable(true));
         }
     });

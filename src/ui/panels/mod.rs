@@ -6,12 +6,15 @@
 pub mod chat;
 pub mod command_palette;
 pub mod compare;
+pub mod crash;
 pub mod design_bar;
 pub mod dialogs;
 pub mod library;
 pub mod log;
 pub mod notices;
+pub mod quality;
 pub mod rail;
+pub mod runs;
 pub mod settings;
 pub mod status_bar;
 pub mod telemetry;
@@ -41,6 +44,10 @@ pub struct Views {
     pub telemetry: telemetry::TelemetryView,
     /// Of the library page
     pub library: library::LibraryView,
+    /// Of the quality page
+    pub quality: quality::QualityView,
+    /// Of the runs page
+    pub runs: runs::RunsView,
     /// Of the settings page
     pub settings: settings::SettingsView,
     /// Of the log view
@@ -63,10 +70,11 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
     Panel::bottom("status_bar").frame(frame(16, 3)).exact_size(30.0).show(ui, |ui| {
         status_bar::status_bar(ui, state, &mut views.targets, actions);
     });
-    let folded = !state.settings.telemetry_open;
+    let has_room = width >= telemetry::FOLDS_BELOW;
+    let folded = !state.settings.telemetry_open || !has_room;
     let strip = folded.then(|| {
         let strip = Panel::bottom("telemetry_strip").frame(frame(16, 2)).exact_size(32.0);
-        strip.show(ui, |ui| telemetry::telemetry_strip(ui, state, actions)).response.rect
+        strip.show(ui, |ui| telemetry::telemetry_strip(ui, state, has_room, actions)).response.rect
     });
     Panel::left("rail").frame(frame(8, 12)).resizable(false).exact_size(rail::rail_width(width)).show(ui, |ui| {
         rail::rail(ui, state, actions);
@@ -76,18 +84,33 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
         column.show(ui, |ui| telemetry::telemetry(ui, state, &mut views.telemetry, now.secs, actions)).response.rect
     });
     // the window is cleared to the page's colour
-    CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
-        Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
-        Page::Compare => compare::compare_page(ui, state, &mut views.compare, actions),
-        Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
-        Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
+    CentralPanel::default().frame(Frame::NONE).show(ui, |ui| {
+        crash::crash(ui, state, actions);
+        CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
+            Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
+            Page::Compare => compare::compare_page(ui, state, &mut views.compare, actions),
+            Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
+            Page::Quality => quality::quality_page(ui, state, &mut views.quality, now.secs, actions),
+            Page::Runs => runs::runs_page(ui, state, &mut views.runs, now.secs, actions),
+            Page::Settings => settings::settings_page(ui, state, &views.about, &mut views.settings, actions),
+        });
     });
     let ctx = ui.ctx();
     dialogs::dialogs(ctx, state, &mut views.dialogs, actions);
     log::log_window(ctx, state, &mut views.log, actions);
     command_palette::command_palette(ctx, state, &mut views.palette, &mut views.targets, actions);
     notices::notices(ctx, state, &mut views.notices, actions);
+    aim_exports(views, actions);
     column
+}
+
+/// An export that was asked for elsewhere is of what the plots show, too.
+fn aim_exports(views: &Views, actions: &mut [Action]) {
+    for action in actions {
+        if let Action::ExportPlotsCsv(range @ None) | Action::ExportPlotsPng(range @ None) = action {
+            *range = views.telemetry.shown();
+        }
+    }
 }
 
 /// Hands what the keys asked for to the panels that do it. What the palette asks for is handed on in the next frame.
@@ -103,6 +126,7 @@ fn aim(state: &AppState, views: &mut Views) {
             views.chat.focus_composer |= std::mem::take(&mut targets.message);
         }
         Page::Library => views.library.focus_search |= search,
-        Page::Compare | Page::Settings => {}
+        Page::Runs => views.runs.focus_search |= search,
+        Page::Compare | Page::Quality | Page::Settings => {}
     }
 }

@@ -69,7 +69,7 @@ fn details(ui: &mut Ui, id: u64, text: &str, lines: &[String], view: &mut Notice
         Frame::new().fill(palette.page).corner_radius(6).inner_margin(Margin::symmetric(12, 8)).show(ui, |ui| {
             ScrollArea::both().id_salt(("notice details", id)).max_height(140.0).auto_shrink([false, true]).show(ui, |ui| {
                 for line in lines {
-                    let words = egui::RichText::new(line).font(theme::mono_at(12.0)).color(palette.muted);
+                    let words = egui::RichText::new(line).font(theme::mono_small()).color(palette.muted);
                     ui.add(egui::Label::new(words).extend().selectable(true));
                 }
             });

@@ -21,7 +21,7 @@ pub fn rail_width(window_width: f32) -> f32 {
 pub fn rail(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     ui.spacing_mut().item_spacing.y = 4.0;
     for (index, page) in Page::ALL.into_iter().enumerate() {
-        if page == Page::Settings {
+        if matches!(page, Page::Library | Page::Settings) {
             separator(ui);
         }
         let selected = state.page == page;
@@ -36,7 +36,9 @@ fn about(page: Page) -> &'static str {
     match page {
         Page::Chat => "Talk to the model",
         Page::Compare => "Ask several designs the same and see where they part",
+        Page::Quality => "What a quantization level costs, on your own text",
         Page::Library => "Models and quantization levels on this machine",
+        Page::Runs => "What was measured, to find and to compare",
         Page::Settings => "How Inferscope looks and behaves",
     }
 }
@@ -84,6 +86,13 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             painter.line_segment([at(1.5, 11.0), at(7.0, 11.0)], stroke);
             painter.rect_filled(Rect::from_min_max(at(9.0, 9.5), at(14.5, 13.0)), 1.5, color);
         }
+        Page::Quality => {
+            // a text of which one word stands out
+            for (y, from, to) in [(3.5, 1.5, 14.5), (8.0, 1.5, 5.5), (12.5, 1.5, 14.5)] {
+                painter.line_segment([at(from, y), at(to, y)], stroke);
+            }
+            painter.rect_filled(Rect::from_min_max(at(7.5, 6.0), at(14.5, 10.0)), 1.5, color);
+        }
         Page::Library => {
             // a ladder: two rails, three rungs
             for x in [4.0, 12.0] {
@@ -91,6 +100,13 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             }
             for y in [4.0, 8.0, 12.0] {
                 painter.line_segment([at(4.0, y), at(12.0, y)], stroke);
+            }
+        }
+        Page::Runs => {
+            // samples around a line
+            painter.line_segment([at(1.5, 14.5), at(14.5, 14.5)], stroke);
+            for (x, y) in [(3.5, 9.5), (6.5, 5.0), (9.5, 7.5), (12.5, 2.5)] {
+                painter.circle_filled(at(x, y), 1.6, color);
             }
         }
         Page::Settings => paint_icon(painter, Icon::Settings, rect, color),

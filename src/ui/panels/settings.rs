@@ -133,7 +133,7 @@ fn stop_texts(ui: &mut Ui, state: &AppState, view: &mut SettingsView, actions: &
     setting_row(ui, "Stop texts", "A reply ends before any of these; \\n is a line end", |ui| {
         let ready = !view.typed_stop.is_empty();
         let pressed = ui.add_enabled(ready, secondary_button("Add")).accessible_name("Add the stop text").clicked();
-        let hint = egui::RichText::new("a text").color(palette.faint);
+        let hint = egui::RichText::new("a text").color(palette.muted);
         let edit = TextEdit::singleline(&mut view.typed_stop).hint_text(hint).desired_width(140.0).margin(egui::Margin::symmetric(10, 7));
         let edit = ui.add(edit).accessible_name("Stop text");
         let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
@@ -209,14 +209,19 @@ fn facts(ui: &mut Ui, state: &AppState, about: &About, actions: &mut Vec<Action>
         fact(ui, "Backends", &facts.backends.join(", "), actions);
         fact(ui, "CPU features in use", &facts.cpu_features.join(" "), actions);
         for device in &facts.devices {
-            let memory = crate::measure::format::bytes(device.memory_total);
-            fact(ui, &device.name, &format!("{}, {memory}", device.description), actions);
+            let memory = match device.memory_total {
+                0 => String::new(),
+                total => format!(", {}", crate::measure::format::bytes(total)),
+            };
+            fact(ui, &device.name, &format!("{}{memory}", device.description), actions);
         }
     } else {
         muted(ui, "The engine is not running");
     }
     if let Some(bandwidth) = &state.settings.bandwidth {
-        let value = format!("{:.1} GB/s, {} threads", bandwidth.gb_s, bandwidth.threads);
+        let is_ours = bandwidth.is_of(&state.cpu, &crate::protocol::build::version_line());
+        let by = if is_ours { "" } else { ", by another build: it is measured anew with the next model" };
+        let value = format!("{:.1} GB/s, {} threads{by}", bandwidth.gb_s, bandwidth.threads);
         fact(ui, "Memory bandwidth, measured", &value, actions);
     }
 }

@@ -8,7 +8,7 @@ use crate::protocol::EngineFacts;
 use crate::ui::parts::ladder;
 use crate::ui::shortcuts::ShortcutTargets;
 use crate::ui::theme;
-use crate::ui::widgets::{ghost_button, muted};
+use crate::ui::widgets::{elided, ghost_button, muted};
 
 /// CPU features worth naming, the most telling first, with the word for the bar.
 const FEATURES: [(&str, &str); 7] = [
@@ -37,10 +37,11 @@ pub fn status_bar(ui: &mut Ui, state: &AppState, targets: &mut ShortcutTargets, 
         }
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 20.0;
-            engine(ui, state);
-            cache(ui, state);
-            making(ui, state, actions);
+            // what needs somebody comes before what is good to know
             unsaved(ui, state);
+            engine(ui, state);
+            making(ui, state, actions);
+            cache(ui, state);
         });
     });
 }
@@ -58,7 +59,7 @@ fn engine(ui: &mut Ui, state: &AppState) {
                 Some(feature) => format!("{} {}, {feature}", facts.name, facts.build),
                 None => format!("{} {}", facts.name, facts.build),
             };
-            muted(ui, build).on_hover_text(format!("CPU features in use: {}", facts.cpu_features.join(", ")));
+            said(ui, &build, &format!("CPU features in use: {}", facts.cpu_features.join(", ")));
         }
         EngineState::Starting if state.crash.as_ref().is_some_and(|crash| crash.is_death) => {
             dot(ui, palette.limit, "Engine ended").on_hover_text("The card on the page says why and goes on");
@@ -72,7 +73,7 @@ fn engine(ui: &mut Ui, state: &AppState) {
 /// A coloured dot and words.
 fn dot(ui: &mut Ui, color: egui::Color32, words: &str) -> Response {
     let palette = theme::palette(ui);
-    let galley = ui.painter().layout_no_wrap(words.to_owned(), theme::small(), palette.muted);
+    let galley = elided(ui, words, theme::small(), palette.muted, (ui.available_width() - 14.0).max(0.0));
     let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + 14.0, 20.0), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, words));
     ui.painter().circle_filled(pos2(rect.left() + 4.0, rect.center().y), 4.0, color);
@@ -93,14 +94,22 @@ fn cache(ui: &mut Ui, state: &AppState) {
     };
     let hover = "Tokens in the key/value cache after the last reply, of those it can hold; reused are the prompt tokens of that reply that \
                  were still in the cache and were not computed again";
-    muted(ui, words).on_hover_text(hover);
+    said(ui, &words, hover);
+}
+
+/// Muted words, where there is room for all of them.
+fn said(ui: &mut Ui, words: &str, hover: &str) {
+    let width = ui.painter().layout_no_wrap(words.to_owned(), theme::small(), theme::palette(ui).muted).size().x;
+    if width <= ui.available_width() {
+        muted(ui, words).on_hover_text(hover);
+    }
 }
 
 fn making(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let Some(making) = &state.making else { return };
     let words = format!("Making {}, {}", making.quant, format::percent(f64::from(making.fraction)));
-    muted(ui, words).on_hover_text(format!("From {}", ladder::file_name(&making.request.source)));
-    if ui.add(ghost_button("Cancel making").height(22.0)).clicked() {
+    said(ui, &words, &format!("From {}", ladder::file_name(&making.request.source)));
+    if ui.available_width() > 110.0 && ui.add(ghost_button("Cancel making").height(22.0)).clicked() {
         actions.push(Action::CancelMake);
     }
 }

@@ -1,46 +1,72 @@
-//! The telemetry column: one big number, its history with the events that explain it, memory, and CPU. Collapses to one line.
+//! The telemetry column: one big number, its history with the events that explain it, prefill, memory, and CPU, over one time axis.
+//! Collapses to one line.
 
 use egui::{Align, Id, Layout, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
 
-use crate::app::{Action, AppState, Marker, MarkerKind, Telemetry};
+use crate::app::{Action, AppState, Marker, MarkerKind, PlotRange, Telemetry};
 use crate::measure::format::{self, ABSENT};
-use crate::ui::parts::telemetry_memory as memory;
+use crate::ui::parts::telemetry_memory::{self as memory, earliest};
+use crate::ui::parts::telemetry_rates::{self as rates, DECODE, PREFILL, TTFT};
 use crate::ui::theme;
-use crate::ui::widgets::{Icon, Marker as PlotMarker, SeriesPlot, Stat, Tone, elided, ghost_button, icon_button, muted, stat_row};
+use crate::ui::widgets::{
+    Icon, Marker as PlotMarker, SeriesPlot, TimePlot, TimeSeries, Tone, elided, icon_button, muted, stat_row, time_axis,
+};
 
 /// Width of the column with its margins, points.
 pub const WIDTH: f32 = 328.0;
 
-const DECODE: &str = "Decode: tokens of the reply per second, (tokens - 1) / (time of the last - time of the first), by the engine's own clock. \
-                      While a reply runs, the rate of the latest batch";
+/// In a window narrower than this the column is one line, whatever was chosen: it would leave the page no room. Points, at the zoom in force.
+pub const FOLDS_BELOW: f32 = 1000.0;
+
 const ITL: &str = "Inter-token latency, 95th percentile: 95 of 100 gaps between two tokens of the last reply were shorter than this";
-const PREFILL: &str = "Prefill: prompt tokens that were not in the cache, per second of reading them";
-const TTFT: &str = "Time to first token of the last reply: from the request's arrival in the engine to the first token sampled";
 
 /// How the column is looked at.
 #[derive(Clone, Debug, Default)]
 pub struct TelemetryView {
-    /// Rises when the zoom is reset: the plot begins anew
-    generation: u64,
-    zoomed: Option<[f64; 2]>,
+    /// Shows these times in this frame whatever else is asked for: a picture is taken
+    pub held: Option<PlotRange>,
+    /// What the plots show, as of the last frame
+    shown: Option<PlotRange>,
+}
+
+impl TelemetryView {
+    /// What the plots show, for an export; `None` before they were painted.
+    pub fn shown(&self) -> Option<PlotRange> {
+        self.shown
+    }
+}
+
+/// The axis that all plots of the column share.
+fn axis() -> Id {
+    Id::unique("telemetry time axis")
 }
 
 /// Paints the column into the available width.
 pub fn telemetry(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, now: f64, actions: &mut Vec<Action>) {
+    let held = view.held;
+    let before = time_axis::zoomed(ui.ctx(), axis());
+    if let Some(held) = held {
+        time_axis::look_at(ui.ctx(), axis(), held.zoomed);
+    }
+    let range = held.map_or_else(|| time_range(state, now), |held| held.usual);
     ScrollArea::vertical().id_salt("telemetry").auto_shrink([false, false]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 4.0;
         head(ui, &state.telemetry);
-        big_number(ui, state, view, actions);
-        ui.add_space(12.0);
-        plot(ui, state, view, now);
+        big_number(ui, state, range, actions);
+        ui.add_space(4.0);
+        decode_plot(ui, state, range);
         prefill_progress(ui, &state.telemetry);
-        rates(ui, state, actions);
-        ui.add_space(12.0);
-        let range = time_range(state, now);
-        memory::memory(ui, state, range);
-        ui.add_space(12.0);
-        cpu(ui, state);
+        rates::rates(ui, state, actions);
+        prefill_plot(ui, &state.telemetry, range);
+        ui.add_space(10.0);
+        memory::memory(ui, state, range, axis());
+        ui.add_space(10.0);
+        cpu(ui, state, range);
     });
+    view.shown = Some(PlotRange { usual: range, zoomed: time_axis::zoomed(ui.ctx(), axis()) });
+    if held.is_some() {
+        time_axis::look_at(ui.ctx(), axis(), before);
+    }
 }
 
 /// The time at both edges of the plots, seconds.
@@ -60,13 +86,13 @@ fn head(ui: &mut Ui, telemetry: &Telemetry) {
     });
 }
 
-fn big_number(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: &mut Vec<Action>) {
+fn big_number(ui: &mut Ui, state: &AppState, range: [f64; 2], actions: &mut Vec<Action>) {
     let telemetry = &state.telemetry;
     let palette = theme::palette(ui);
     ui.horizontal(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
-            controls(ui, state, view, actions);
+            controls(ui, state, range, actions);
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 let value = telemetry.decode_tps.map_or_else(|| ABSENT.into(), format::tps);
                 let number = elided(ui, &value, theme::display(), palette.text, ui.available_width());
@@ -86,10 +112,12 @@ fn big_number(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: 
 }
 
 /// Pause, zoom reset, and a menu for the rest; laid out from the right.
-fn controls(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: &mut Vec<Action>) {
+fn controls(ui: &mut Ui, state: &AppState, usual: [f64; 2], actions: &mut Vec<Action>) {
     if ui.add(icon_button(Icon::ChevronRight, "Fold the telemetry")).clicked() {
         actions.push(Action::ToggleTelemetry);
     }
+    let zoomed = time_axis::zoomed(ui.ctx(), axis());
+    let shown = PlotRange { usual, zoomed };
     let menu = ui.add(icon_button(Icon::Dots, "Plot options"));
     egui::Popup::menu(&menu).accessible_name("Plot options").show(|ui| {
         ui.set_width(200.0);
@@ -97,15 +125,16 @@ fn controls(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: &m
         for (seconds, words) in crate::ui::parts::PLOT_WINDOWS {
             let selected = (state.settings.telemetry_window_s - seconds).abs() < 0.5;
             if ui.add(egui::Button::selectable(selected, words)).clicked() {
+                time_axis::look_at(ui.ctx(), axis(), None);
                 actions.push(Action::SetPlotWindow(seconds));
             }
         }
         ui.separator();
         if ui.button("Export as CSV…").clicked() {
-            actions.push(Action::ExportPlotsCsv(view.zoomed));
+            actions.push(Action::ExportPlotsCsv(Some(shown)));
         }
         if ui.button("Export as PNG…").clicked() {
-            actions.push(Action::ExportPlotsPng);
+            actions.push(Action::ExportPlotsPng(Some(shown)));
         }
     });
     let paused = state.telemetry.paused_at.is_some();
@@ -113,23 +142,28 @@ fn controls(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, actions: &m
     if ui.add(icon_button(icon, words).on(paused)).clicked() {
         actions.push(Action::PausePlots(!paused));
     }
-    if view.zoomed.is_some() && ui.add(icon_button(Icon::ZoomReset, "Reset the zoom")).clicked() {
-        view.generation += 1;
-        view.zoomed = None;
+    if zoomed.is_some() && ui.add(icon_button(Icon::ZoomReset, "Reset the zoom")).clicked() {
+        time_axis::look_at(ui.ctx(), axis(), None);
     }
 }
 
-fn plot(ui: &mut Ui, state: &AppState, view: &mut TelemetryView, now: f64) {
+fn decode_plot(ui: &mut Ui, state: &AppState, range: [f64; 2]) {
     let telemetry = &state.telemetry;
-    let range = time_range(state, now);
-    let markers: Vec<PlotMarker<'_>> = telemetry.markers.iter().filter(|marker| marker.at >= range[0]).map(plot_marker).collect();
-    let id = Id::unique(("decode plot", view.generation));
-    let shown = SeriesPlot::new(id, "Decode", "tokens/s", telemetry.decode.since(range[0]), range)
+    let from = earliest(ui, axis(), range).min(range[0]);
+    let markers: Vec<PlotMarker<'_>> = telemetry.markers.iter().filter(|marker| marker.at >= from).map(plot_marker).collect();
+    SeriesPlot::new(Id::unique("decode plot"), "Decode over time", "tokens/s", telemetry.decode.since(from), range)
         .markers(&markers)
+        .height(92.0)
         .paused(telemetry.paused_at.is_some())
-        .interactive()
+        .axis(axis())
         .show(ui);
-    view.zoomed = shown.zoomed;
+}
+
+fn prefill_plot(ui: &mut Ui, telemetry: &Telemetry, range: [f64; 2]) {
+    let color = theme::palette(ui).accent;
+    let from = earliest(ui, axis(), range).min(range[0]);
+    let series = [TimeSeries { label: "prefill", points: telemetry.prefill.since(from), color }];
+    TimePlot::new("Prefill over time", &series, range, |rate| format!("{} t/s", format::tps(rate))).height(32.0).axis(axis()).show(ui);
 }
 
 fn plot_marker(marker: &Marker) -> PlotMarker<'_> {
@@ -152,7 +186,7 @@ fn prefill_progress(ui: &mut Ui, telemetry: &Telemetry) {
         .widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, format!("Reading the prompt, {}", format::percent(fraction))));
     let words = elided(ui, "Reading the prompt", theme::small(), palette.accent, rect.width() * 0.6);
     let count = format!("{} of {}", format::count(done), format::count(total));
-    let count = elided(ui, &count, theme::mono_at(12.0), palette.text, rect.width() * 0.5);
+    let count = elided(ui, &count, theme::mono_small(), palette.text, rect.width() * 0.5);
     let bar = Rect::from_min_max(pos2(rect.left(), rect.bottom() - 5.0), pos2(rect.right(), rect.bottom() - 2.0));
     let count_left = rect.right() - count.size().x;
     ui.painter().galley(rect.left_top() + vec2(0.0, 3.0), words, palette.accent);
@@ -162,119 +196,55 @@ fn prefill_progress(ui: &mut Ui, telemetry: &Telemetry) {
     response.on_hover_text("Prompt tokens that are in the cache, of all of the prompt's; those of an earlier turn need not be read again");
 }
 
-fn rates(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+fn cpu(ui: &mut Ui, state: &AppState, range: [f64; 2]) {
     let telemetry = &state.telemetry;
-    let yet = "No prompt was read yet";
-    ui.horizontal_top(|ui| {
-        ui.spacing_mut().item_spacing.x = 8.0;
-        let room = ui.available_width() - 16.0;
-        let prefill = telemetry.prefill_tps.map_or_else(|| ABSENT.into(), format::tps);
-        let hint = hint(PREFILL, telemetry.prefill_tps.is_some(), yet);
-        ui.add(Stat::new("Prefill", &prefill, "t/s").hint(&hint).width((room * 0.30).floor()));
-        let (value, unit) = milliseconds(telemetry.ttft_ms);
-        let hint = self::hint(TTFT, telemetry.ttft_ms.is_some(), yet);
-        ui.add(Stat::new("TTFT", &value, unit).hint(&hint).width((room * 0.28).floor()));
-        bandwidth(ui, state, (room * 0.42).floor(), actions);
-    });
-}
-
-fn hint(definition: &str, is_known: bool, why_not: &str) -> String {
-    if is_known { definition.to_owned() } else { format!("{definition}\n{why_not}") }
-}
-
-/// A latency as a number and its unit: milliseconds up to ten seconds.
-fn milliseconds(value: Option<f64>) -> (String, &'static str) {
-    match value {
-        None => (ABSENT.into(), "ms"),
-        Some(ms) if ms < 9.95 => (format!("{ms:.1}"), "ms"),
-        Some(ms) if ms < 9999.5 => (format::count(ms.round() as u64), "ms"),
-        Some(ms) => (format!("{:.1}", ms / 1000.0), "s"),
-    }
-}
-
-/// The roofline: how much of what the memory can give is used.
-fn bandwidth(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action>) {
-    let telemetry = &state.telemetry;
-    let hover = roofline_hover(telemetry);
-    if telemetry.bandwidth_gb_s.is_none() && state.can_generate() {
-        ui.vertical(|ui| {
-            ui.spacing_mut().item_spacing.y = 0.0;
-            muted(ui, "Of bandwidth limit").on_hover_text(&hover);
-            let button = ui.add(ghost_button("Measure").height(26.0)).on_hover_text(format!("{hover}\nTakes about a second"));
-            if button.accessible_name("Measure the memory bandwidth").clicked() {
-                actions.push(Action::ProbeBandwidth);
-            }
-        });
-        return;
-    }
-    let label = if telemetry.is_bandwidth_doubted() { "Measuring anew" } else { "Of bandwidth limit" };
-    ui.add(Stat::new(label, &roofline_words(telemetry), "%").hint(&hover).width(width));
-}
-
-/// The share in percent. One that cannot be is not given as a number until the bandwidth was measured again.
-fn roofline_words(telemetry: &Telemetry) -> String {
-    match telemetry.roofline_fraction() {
-        None => ABSENT.into(),
-        Some(_) if telemetry.is_bandwidth_doubted() => "> 100".into(),
-        Some(part) => format!("{:.0}", part * 100.0),
-    }
-}
-
-fn roofline_hover(telemetry: &Telemetry) -> String {
-    let mut lines = vec![
-        "How much of this machine's memory bandwidth decoding uses: bytes read per token × tokens per second / bandwidth".to_owned(),
-        "Every token reads all weights and the cache once, so 100 % is as fast as this memory allows; more means that part of it is in the \
-         processor's cache"
-            .to_owned(),
-    ];
-    lines.push(match telemetry.bytes_per_token() {
-        Some(bytes) => format!(
-            "Bytes per token: {} with {} tokens in the cache, reckoned from the file's header",
-            format::bytes(bytes),
-            format::count(telemetry.decode_context as u64)
-        ),
-        None => "Bytes per token: not known until a model is loaded".into(),
-    });
-    lines.push(match telemetry.bandwidth_gb_s {
-        Some(gb_s) => format!("Bandwidth: {gb_s:.1} GB/s, measured here by reading memory with the decode threads"),
-        None => "Bandwidth: not measured yet".into(),
-    });
-    if telemetry.decode_tps.is_none() {
-        lines.push("Nothing was generated yet".into());
-    }
-    if telemetry.is_bandwidth_doubted() {
-        lines.push("Decoding seems faster than that: the bandwidth is measured anew as soon as the engine is free".into());
-    } else if telemetry.bandwidth_confirmed {
-        lines.push("A reply had seemed faster than the bandwidth allowed, so it was measured anew since".into());
-    }
-    lines.join("\n")
-}
-
-fn cpu(ui: &mut Ui, state: &AppState) {
-    let sample = state.telemetry.sample;
+    let palette = theme::palette(ui);
+    let sample = telemetry.sample;
     ui.spacing_mut().item_spacing.y = 0.0;
     let percent = |value: Option<f32>| value.map_or_else(|| ABSENT.into(), |value| format!("{value:.0} %"));
-    let engine = sample.filter(|sample| sample.engine.is_some()).map(|sample| sample.engine_cpu_percent);
-    let why = if engine.is_none() { "\nThe engine's process is not running, or was not sampled yet" } else { "" };
-    stat_row(ui, "CPU engine", &percent(engine)).on_hover_text(format!("CPU time of the engine's process; 100 % is one core busy{why}"));
-    let window = sample.map(|sample| sample.window_cpu_percent);
-    stat_row(ui, "CPU window", &percent(window)).on_hover_text(
+    let engine = sample.filter(|sample| sample.engine.is_some()).and_then(|sample| sample.engine_cpu_percent);
+    let why = if engine.is_none() { "\nThe engine's process is not running, or was not sampled twice yet" } else { "" };
+    let row = keyed_row(ui, "CPU engine", &percent(engine), palette.accent);
+    row.on_hover_text(format!("CPU time of the engine's process; 100 % is one core busy{why}"));
+    let window = sample.and_then(|sample| sample.window_cpu_percent);
+    keyed_row(ui, "CPU window", &percent(window), palette.muted).on_hover_text(
         "CPU time of this window's process; 100 % is one core busy. Without a GPU the window is drawn by the CPU that also runs the model",
     );
-    let machine = sample.map(|sample| sample.machine_cpu_percent);
+    let machine = sample.and_then(|sample| sample.machine_cpu_percent);
     stat_row(ui, "CPU machine", &percent(machine)).on_hover_text("CPU time of everything on this machine; 100 % is all cores busy");
-    if let Some((used, total)) = sample.and_then(|sample| sample.gpu) {
-        let value = format!("{} of {}", format::bytes(used), format::bytes(total));
-        stat_row(ui, "GPU memory", &value)
-            .on_hover_text("Memory of the first GPU that is in use, by whatever program, as its driver reports it");
-    }
+    let from = earliest(ui, axis(), range).min(range[0]);
+    let series = [("engine", &telemetry.engine_cpu, palette.accent), ("window", &telemetry.window_cpu, palette.muted)]
+        .map(|(label, points, color)| TimeSeries { label, points: points.since(from), color });
+    ui.add_space(4.0);
+    TimePlot::new("CPU over time", &series, range, |percent| format!("{percent:.0} %")).height(32.0).axis(axis()).show(ui);
+    ui.add_space(6.0);
+    let (value, hover) = match sample.and_then(|sample| sample.gpu) {
+        Some((used, total)) => (
+            format!("{} of {}", format::bytes(used), format::bytes(total)),
+            "Memory of the first GPU that is in use, by whatever program, as its driver reports it",
+        ),
+        None => ("not observable".to_owned(), "No GPU of this machine has a driver that says how much of its memory is in use"),
+    };
+    stat_row(ui, "GPU memory", &value).on_hover_text(hover);
 }
 
+/// A row of readings whose line in the plot below has this colour.
+fn keyed_row(ui: &mut Ui, name: &str, value: &str, color: egui::Color32) -> egui::Response {
+    let row = stat_row(ui, name, value);
+    let key = Rect::from_center_size(pos2(row.rect.left() + KEY_AT, row.rect.center().y), vec2(10.0, 3.0));
+    ui.painter().rect_filled(key, 1.5, color);
+    row
+}
+
+/// Where the key of a line stands in its row, behind the name, points.
+const KEY_AT: f32 = 84.0;
+
 /// The telemetry as one line: the numbers that matter most, and the button that unfolds it.
-pub fn telemetry_strip(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+pub fn telemetry_strip(ui: &mut Ui, state: &AppState, has_room: bool, actions: &mut Vec<Action>) {
     let telemetry = &state.telemetry;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        if ui.add(icon_button(Icon::ChevronLeft, "Unfold the telemetry")).clicked() {
+        let unfold = ui.add_enabled(has_room, icon_button(Icon::ChevronLeft, "Unfold the telemetry"));
+        if unfold.on_disabled_hover_text("The plots unfold when the window is wider, or the zoom smaller").clicked() {
             actions.push(Action::ToggleTelemetry);
         }
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
@@ -285,9 +255,8 @@ pub fn telemetry_strip(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>)
             pair(ui, "TTFT", &or_absent(telemetry.ttft_ms.map(format::millis)), TTFT);
             let rss = telemetry.sample.and_then(|sample| sample.engine).map(|engine| format::bytes(engine.rss));
             pair(ui, "Engine memory", &or_absent(rss), "Resident set of the engine's process");
-            let label = if telemetry.is_bandwidth_doubted() { "Measuring bandwidth anew" } else { "Of bandwidth limit" };
-            let part = telemetry.roofline_fraction().map(|_| format!("{} %", roofline_words(telemetry)));
-            pair(ui, label, &or_absent(part), &roofline_hover(telemetry));
+            let (label, share) = rates::roofline_line(state);
+            pair(ui, label, &share, &rates::roofline_hover(telemetry));
         });
     });
 }
@@ -295,7 +264,7 @@ pub fn telemetry_strip(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>)
 fn pair(ui: &mut Ui, label: &str, value: &str, hover: &str) {
     let palette = theme::palette(ui);
     let label_galley = elided(ui, label, theme::small(), palette.muted, f32::INFINITY);
-    let value_galley = elided(ui, value, theme::mono_at(12.0), palette.text, f32::INFINITY);
+    let value_galley = elided(ui, value, theme::mono_small(), palette.text, f32::INFINITY);
     let width = label_galley.size().x + 6.0 + value_galley.size().x;
     if width > ui.available_width() {
         return;
@@ -306,17 +275,4 @@ fn pair(ui: &mut Ui, label: &str, value: &str, hover: &str) {
     ui.painter().galley(pos2(rect.left(), rect.center().y - label_galley.size().y / 2.0), label_galley, palette.muted);
     ui.painter().galley(pos2(value_left, rect.center().y - value_galley.size().y / 2.0), value_galley, palette.text);
     response.on_hover_text(hover);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn latencies_keep_their_unit_apart() {
-        assert_eq!(milliseconds(None), (ABSENT.to_owned(), "ms"));
-        assert_eq!(milliseconds(Some(5.64)), ("5.6".to_owned(), "ms"));
-        assert_eq!(milliseconds(Some(1234.0)), ("1,234".to_owned(), "ms"));
-        assert_eq!(milliseconds(Some(61_000.0)), ("61.0".to_owned(), "s"));
-    }
 }

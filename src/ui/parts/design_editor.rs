@@ -2,13 +2,14 @@
 
 use egui::{Align, ComboBox, DragValue, Layout, ScrollArea, Ui, vec2};
 
-use super::keep_warm;
+use super::{keep_warm, saved_designs};
 use crate::app::{Action, AppState, EngineState};
+use crate::measure::format;
 use crate::protocol::{CacheType, Design, FlashAttention, Setting};
 use crate::ui::theme::{self, CONTROL_HEIGHT};
 use crate::ui::widgets::{
-    Icon, elided, ghost_button, hairline, icon_button, muted, paint_icon, primary_button, secondary_button, segmented, title, toggle,
-    wrapped,
+    Icon, elided, ghost_button, hairline, icon_button, label, muted, paint_icon, primary_button, secondary_button, segmented, title,
+    toggle, wrapped,
 };
 
 /// Width of the editor, points.
@@ -24,6 +25,8 @@ pub struct DesignEditorView {
     base: Option<Design>,
     draft: Design,
     list_was_open: bool,
+    /// A name that is typed for the design
+    name: String,
 }
 
 impl DesignEditorView {
@@ -59,7 +62,7 @@ pub fn design_editor(ui: &mut Ui, state: &AppState, view: &mut DesignEditorView,
             done = ui.add(icon_button(Icon::Close, "Close the design editor")).clicked();
         });
     });
-    let room = (ui.ctx().content_rect().height() - 240.0).max(160.0);
+    let room = (ui.ctx().content_rect().height() - 300.0).max(64.0);
     ScrollArea::vertical().max_height(room).auto_shrink([false, true]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 4.0;
         head(ui);
@@ -68,6 +71,10 @@ pub fn design_editor(ui: &mut Ui, state: &AppState, view: &mut DesignEditorView,
         hairline(ui);
         ui.add_space(4.0);
         keep_warm::keep_warm(ui, state, actions);
+        ui.add_space(8.0);
+        hairline(ui);
+        ui.add_space(4.0);
+        ui.horizontal(|ui| saved_designs::save_field(ui, state, &mut view.name, 240.0, actions));
     });
     ui.add_space(4.0);
     hairline(ui);
@@ -145,7 +152,7 @@ fn row<R>(ui: &mut Ui, state: &AppState, label: &str, field: &str, hint: &str, c
         response.on_hover_text(hint);
         control(ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let value = setting.map_or(crate::measure::format::ABSENT, |setting| setting.effective.as_str());
+            let value = setting.map_or(format::ABSENT, |setting| setting.effective.as_str());
             let ink = if setting.is_some_and(crate::protocol::Setting::is_otherwise) { palette.event } else { palette.muted };
             let galley = elided(ui, value, theme::mono(), ink, EFFECTIVE_WIDTH);
             let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x.max(24.0), CONTROL_HEIGHT), egui::Sense::hover());
@@ -206,7 +213,59 @@ fn cache_type(ui: &mut Ui, name: &str, value: &mut CacheType) {
     response.response.accessible_name(name);
 }
 
+/// What the design would take and whether it fits, before anybody loads it; and what fits instead.
+fn prediction(ui: &mut Ui, state: &AppState, draft: &mut Design, actions: &mut Vec<Action>) {
+    let known = state.prediction.as_ref().filter(|prediction| prediction.design == *draft);
+    if known.is_none() {
+        actions.push(Action::PredictDesign(Box::new(draft.clone())));
+    }
+    let palette = theme::palette(ui);
+    let shown = known.or(state.prediction.as_ref()).filter(|prediction| prediction.design.model == draft.model);
+    let inspection = match shown.and_then(|prediction| prediction.result.as_ref()) {
+        None => {
+            muted(ui, "Memory: looking at the file");
+            return;
+        }
+        Some(Err(error)) => {
+            wrapped(ui, format!("Memory cannot be foretold: {error}"), theme::small(), palette.event);
+            return;
+        }
+        Some(Ok(inspection)) => inspection,
+    };
+    let estimate = &inspection.estimate;
+    let (need, have) = (estimate.memory.total(), estimate.available.saturating_add(estimate.freed_by_unload));
+    let (verdict, ink) = if estimate.fits { ("fits", palette.good) } else { ("does not fit", palette.limit) };
+    let words = format!("≈ {} of {}: {verdict}", format::bytes(need), format::bytes(have));
+    let hover = format!(
+        "Predicted from the file's header (an estimate): weights {}, KV cache {}, compute {}\nOf what can be had: {} available, {} freed by \
+         unloading what is loaded",
+        format::bytes(estimate.memory.weights),
+        format::bytes(estimate.memory.kv),
+        format::bytes(estimate.memory.compute),
+        format::bytes(estimate.available),
+        format::bytes(estimate.freed_by_unload)
+    );
+    ui.horizontal(|ui| {
+        muted(ui, "Memory").on_hover_text(&hover);
+        let line = label(ui, words.clone(), theme::mono(), ink).on_hover_text(&hover);
+        line.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("Memory of this design {words}")));
+    });
+    if let Some(nearest) = inspection.nearest.as_ref().filter(|_| !estimate.fits) {
+        ui.horizontal(|ui| {
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if ui.add(ghost_button("Use that")).accessible_name("Use the nearest design that fits").clicked() {
+                    *draft = nearest.design.clone();
+                }
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    label(ui, &nearest.words, theme::small(), palette.text).on_hover_text(&nearest.words);
+                });
+            });
+        });
+    }
+}
+
 fn footer(ui: &mut Ui, state: &AppState, view: &mut DesignEditorView, actions: &mut Vec<Action>) -> bool {
+    prediction(ui, state, &mut view.draft, actions);
     let mut done = false;
     let changed = view.base.as_ref().is_some_and(|base| base.needs_reload(&view.draft));
     let nothing_loaded = state.loaded.is_none();

@@ -153,7 +153,7 @@ impl Columns {
 fn table_head(ui: &Ui, columns: &Columns, rect: Rect) {
     let palette = theme::palette(ui);
     let put = |words: &str, x: f32, right: bool| {
-        let galley = elided(ui, words, theme::small(), palette.faint, 200.0);
+        let galley = elided(ui, words, theme::small(), palette.muted, 200.0);
         let left = if right { x - galley.size().x } else { x };
         ui.painter().galley(pos2(left, rect.center().y - galley.size().y / 2.0), galley, palette.muted);
     };

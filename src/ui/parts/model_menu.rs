@@ -132,9 +132,9 @@ fn row(ui: &mut Ui, name: &str, note: &str, selected: bool) -> Response {
 
 /// A field for a path; `Some` when Enter or the button was pressed with something in it.
 fn typed_path(ui: &mut Ui, path: &mut String) -> Option<PathBuf> {
-    let faint = theme::palette(ui).faint;
+    let muted = theme::palette(ui).muted;
     ui.horizontal(|ui| {
-        let hint = egui::RichText::new("or type a path").color(faint);
+        let hint = egui::RichText::new("or type a path").color(muted);
         let edit =
             TextEdit::singleline(path).hint_text(hint).desired_width(ui.available_width() - 96.0).margin(egui::Margin::symmetric(10, 7));
         let edit = ui.add(edit).accessible_name("Path of a model file");

@@ -1,116 +1,106 @@
-//! Memory: predicted against real, by purpose, and over time.
+//! Memory: the total by purpose, the prediction against what was taken, and the parts over time.
 
-use egui::{Align, Layout, Ui};
+use egui::{Align, Id, Layout, Ui};
 
-use crate::app::AppState;
+use crate::app::{AppState, MemoryPart, MemoryParts};
 use crate::measure::format::{self, ABSENT};
-use crate::protocol::MemoryUse;
-use crate::ui::theme;
-use crate::ui::widgets::{MemoryBar, Segment, Sparkline, label, muted};
+use crate::ui::theme::{self, Palette};
+use crate::ui::widgets::{MemoryBar, Segment, TimePlot, TimeSeries, label, muted};
 
 /// A prediction this close is a good one.
 const GOOD: f64 = 0.05;
 
-/// Bytes by purpose, as the bar shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Parts {
-    models: MemoryUse,
-    warm: u64,
-    other: u64,
-    window: u64,
-}
-
-impl Parts {
-    fn of(state: &AppState) -> Self {
-        let mut models = MemoryUse::default();
-        let mut warm = 0;
-        for resident in &state.resident {
-            models.weights += resident.memory.weights;
-            models.kv += resident.memory.kv;
-            models.compute += resident.memory.compute;
-            if !resident.active {
-                warm += resident.memory.total();
-            }
-        }
-        let sample = state.telemetry.sample;
-        let rss = sample.and_then(|sample| sample.engine).map_or(0, |engine| engine.rss);
-        let window = sample.map_or(0, |sample| sample.window.rss);
-        // pages of the mapped file that were not read yet are not resident: the rest is then unknown, never negative
-        Self { models, warm, other: rss.saturating_sub(models.total()), window }
-    }
-}
+const PREDICTION: &str = "Weights, KV cache and compute of the model that answers: predicted from the file's header before the load (an estimate), \
+                          and what the engine's buffers really took after it. The difference is (took - predicted) / predicted";
+const PARTS: &str = "Weights, KV cache and compute are the engine's own buffers for the model that answers\n\
+                     Kept warm is everything of models that stay loaded so that flipping back costs no load\n\
+                     Engine, other is the resident set of its process less those buffers. Weights that are mapped from the file count as \
+                     buffers even while the system has not read their pages: while the buffers come to more, it is not observable\n\
+                     Window is the resident set of this process";
 
 /// The difference of what was taken to what was predicted, as a fraction of the prediction. `None` where the two cannot be compared.
 fn error(state: &AppState) -> Option<(u64, u64, f64)> {
-    let predicted = prediction(state)?;
+    let predicted = state.predicted().map(|memory| memory.total())?;
     let real = state.telemetry.memory?.total();
-    (predicted > 0 && real > 0).then(|| (predicted, real, real as f64 / predicted as f64 - 1.0))
+    (state.loading().is_none() && predicted > 0 && real > 0).then(|| (predicted, real, real as f64 / predicted as f64 - 1.0))
 }
 
-/// Bytes predicted for the design that is being loaded, else for the one that is.
-fn prediction(state: &AppState) -> Option<u64> {
-    state.predicted().map(|memory| memory.total())
-}
-
-/// Paints the section.
-pub(in crate::ui) fn memory(ui: &mut Ui, state: &AppState, range: [f64; 2]) {
-    head(ui, state);
-    let parts = Parts::of(state);
-    let palette = theme::palette(ui);
-    let known = |value: u64, is_known: bool| if is_known { format::bytes(value) } else { ABSENT.to_owned() };
-    let (loaded, sampled) = (!state.resident.is_empty(), state.telemetry.sample.is_some());
-    let engine = state.telemetry.sample.is_some_and(|sample| sample.engine.is_some());
+fn color(palette: &Palette, part: MemoryPart) -> egui::Color32 {
     let [weights, kv, compute, other, window] = palette.data;
-    let rows = [
-        ("weights", parts.models.weights, known(parts.models.weights, loaded), weights),
-        ("KV cache", parts.models.kv, known(parts.models.kv, loaded), kv),
-        ("compute", parts.models.compute, known(parts.models.compute, loaded), compute),
-        ("engine, other", parts.other, known(parts.other, engine), other),
-        ("window", parts.window, known(parts.window, sampled), window),
-    ];
-    let segments: Vec<Segment<'_>> =
-        rows.iter().map(|(label, value, text, color)| Segment { label, value: *value as f64, text, color: *color }).collect();
-    MemoryBar::new("Memory", &segments).show(ui).on_hover_text(
-        "Weights, KV cache and compute are the engine's own buffers, those of warm models among them\n\
-         Engine, other is the resident set of its process less those buffers. Weights that are mapped from the file count as buffers even \
-         while the system has not read their pages yet, so this may come out as 0\n\
-         Window is the resident set of this process",
-    );
-    if parts.warm > 0 {
-        muted(ui, format!("of these, kept warm {}", format::bytes(parts.warm)))
-            .on_hover_text("Models that stay loaded so that flipping back costs no load");
+    match part {
+        MemoryPart::Weights => weights,
+        MemoryPart::Kv => kv,
+        MemoryPart::Compute => compute,
+        // a paler one of the colour that marks the keys of warm rungs
+        MemoryPart::Warm => theme::on_surface(palette.panel, weights, 0.5),
+        MemoryPart::Other => other,
+        MemoryPart::Window => window,
     }
-    ui.add_space(4.0);
-    let series = &state.telemetry.engine_rss;
-    ui.add(Sparkline::new("Memory of the engine over time", series.since(range[0]), range).color(weights))
-        .on_hover_text("Resident set of the engine's process over time");
 }
 
-/// Predicted on the left, real and the error on the right.
-fn head(ui: &mut Ui, state: &AppState) {
+/// Paints the section. `axis` is that of all plots, `range` the times they usually show.
+pub(in crate::ui) fn memory(ui: &mut Ui, state: &AppState, range: [f64; 2], axis: Id) {
     let palette = theme::palette(ui);
-    let hover = "Weights, KV cache and compute: predicted from the file's header before the load (an estimate), and what the engine's buffers \
-                 really took after it";
+    let parts = MemoryParts::of(&state.resident, state.telemetry.sample.as_ref());
+    head(ui, &parts);
+    predicted(ui, state);
+    let rows = MemoryPart::ALL.map(|part| {
+        let bytes = parts.get(part);
+        (part, bytes.unwrap_or(0), bytes.map_or_else(|| ABSENT.to_owned(), format::bytes))
+    });
+    let segments: Vec<Segment<'_>> = rows
+        .iter()
+        .map(|(part, value, text)| Segment { label: part.name(), value: *value as f64, text, color: color(palette, *part) })
+        .collect();
+    MemoryBar::new("Memory", &segments).show(ui).on_hover_text(PARTS);
+    ui.add_space(4.0);
+    let history = &state.telemetry.memory_parts;
+    let series = MemoryPart::ALL.map(|part| {
+        let points = history.get(part).since(range[0].min(earliest(ui, axis, range)));
+        TimeSeries { label: part.name(), points, color: color(palette, part) }
+    });
+    TimePlot::new("Memory over time", &series, range, |bytes| format::bytes(bytes as u64)).stacked().height(48.0).axis(axis).show(ui);
+}
+
+/// The earliest time that a plot of this axis shows now.
+pub(in crate::ui) fn earliest(ui: &Ui, axis: Id, range: [f64; 2]) -> f64 {
+    crate::ui::widgets::time_axis::zoomed(ui.ctx(), axis).map_or(range[0], |zoomed| zoomed[0])
+}
+
+/// The sum of the legend.
+fn head(ui: &mut Ui, parts: &MemoryParts) {
+    let palette = theme::palette(ui);
+    let shown = MemoryPart::ALL.iter().filter_map(|part| parts.get(*part)).map(format::bytes_as_shown).sum();
     ui.horizontal(|ui| {
-        let words = match prediction(state) {
-            Some(predicted) => format!("Memory, predicted {}", format::bytes(predicted)),
-            None => "Memory".to_owned(),
-        };
-        muted(ui, words).on_hover_text(hover);
+        muted(ui, "Memory").on_hover_text(PARTS);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            ui.spacing_mut().item_spacing.x = 6.0;
-            if state.loading().is_some() {
-                muted(ui, "loading");
-                return;
-            }
-            if let Some((_, _, error)) = error(state) {
-                let ink = if error.abs() <= GOOD { palette.good } else { palette.event };
-                label(ui, format::signed_percent(error), theme::mono_at(12.0), ink).on_hover_text("(real - predicted) / predicted");
-            }
-            let real = state.telemetry.memory.map_or_else(|| ABSENT.into(), |memory| format::bytes(memory.total()));
-            let hover = if state.telemetry.memory.is_some() { hover } else { "No model is loaded" };
-            label(ui, real, theme::mono_at(12.0), palette.text).on_hover_text(hover);
+            let total = if parts.total().is_some() { format::bytes(shown) } else { ABSENT.to_owned() };
+            let words =
+                label(ui, total.clone(), theme::mono(), palette.text).on_hover_text("The sum of the parts below, of both processes");
+            words.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("Memory in all {total}")));
         });
+    });
+}
+
+/// What was predicted of the model, what it took, and how far off that was.
+fn predicted(ui: &mut Ui, state: &AppState) {
+    let palette = theme::palette(ui);
+    let Some(bytes) = state.predicted().map(|memory| memory.total()) else {
+        let words = if state.loaded.is_some() { "no prediction was made" } else { "no model is loaded" };
+        muted(ui, words).on_hover_text(PREDICTION);
+        return;
+    };
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let Some((predicted, took, error)) = error(state) else {
+            let then = if state.loading().is_some() { ", loading" } else { "" };
+            muted(ui, format!("predicted {}{then}", format::bytes(bytes))).on_hover_text(PREDICTION);
+            return;
+        };
+        let words = format!("predicted {}, took {},", format::bytes(predicted), format::bytes(took));
+        muted(ui, words).on_hover_text(PREDICTION);
+        let ink = if error.abs() <= GOOD { palette.good } else { palette.event };
+        label(ui, format::signed_percent(error), theme::mono_small(), ink).on_hover_text(PREDICTION);
     });
 }
 
@@ -118,31 +108,16 @@ fn head(ui: &mut Ui, state: &AppState) {
 mod tests {
     use super::*;
     use crate::app::Forecast;
-    use crate::protocol::{Design, MemorySample, Resident, Sample};
-
-    fn state(rss: u64) -> AppState {
-        let memory = MemoryUse { weights: 80, kv: 10, compute: 10 };
-        let mut state = AppState::default();
-        state.resident.push(Resident { design: Design::default(), memory, active: true });
-        state.resident.push(Resident { design: Design::default(), memory, active: false });
-        let sample = Sample { engine: Some(MemorySample { rss, ..MemorySample::default() }), ..Sample::default() };
-        state.telemetry.sample = Some(sample);
-        state.telemetry.memory = Some(memory);
-        let predicted = MemoryUse { weights: 80, kv: 10, compute: 0 };
-        state.telemetry.forecast = Some(Forecast { memory: predicted, ..Forecast::default() });
-        state
-    }
-
-    #[test]
-    fn what_is_left_over_is_never_negative() {
-        assert_eq!(Parts::of(&state(250)).other, 50);
-        assert_eq!(Parts::of(&state(120)).other, 0);
-        assert_eq!(Parts::of(&state(250)).warm, 100);
-    }
+    use crate::protocol::{Design, MemoryUse, Resident};
 
     #[test]
     fn a_prediction_is_held_against_the_model_it_was_made_for() {
-        let mut state = state(250);
+        let memory = MemoryUse { weights: 80, kv: 10, compute: 10 };
+        let mut state = AppState::default();
+        state.resident.push(Resident { design: Design::default(), memory, active: true });
+        state.telemetry.memory = Some(memory);
+        let predicted = MemoryUse { weights: 80, kv: 10, compute: 0 };
+        state.telemetry.forecast = Some(Forecast { memory: predicted, ..Forecast::default() });
         assert_eq!(error(&state), None, "nothing is loaded");
         let report = crate::protocol::LoadReport {
             design: Design::default(),
@@ -157,5 +132,14 @@ mod tests {
         let (predicted, real, part) = error(&state).unwrap();
         assert_eq!((predicted, real), (90, 100));
         assert!((part - 1.0 / 9.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_part_can_be_told_from_the_panel() {
+        for palette in [&theme::DARK, &theme::LIGHT, &theme::HIGH_CONTRAST] {
+            for part in MemoryPart::ALL {
+                assert!(theme::contrast(color(palette, part), palette.panel) >= 1.8, "{part:?} is lost on the panel");
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ pub fn body_job(text: &str, color: Color32, width: f32) -> LayoutJob {
 
 /// Text in mono, wrapped at `width` points.
 pub fn mono_job(text: &str, color: Color32, width: f32) -> LayoutJob {
-    let format = TextFormat { line_height: Some(18.0), ..TextFormat::simple(theme::mono_at(12.0), color) };
+    let format = TextFormat { line_height: Some(18.0), ..TextFormat::simple(theme::mono_small(), color) };
     let mut job = LayoutJob::single_section(text.to_owned(), format);
     job.wrap = TextWrapping::wrap_at_width(width);
     job

@@ -85,9 +85,14 @@ pub fn mono() -> FontId {
     FontId::new(13.0, FontFamily::Monospace)
 }
 
-/// Mono at another size, in points.
-pub fn mono_at(size: f32) -> FontId {
-    FontId::new(size, FontFamily::Monospace)
+/// 12, mono: keys, lines of a log, values beside small words.
+pub fn mono_small() -> FontId {
+    FontId::new(12.0, FontFamily::Monospace)
+}
+
+/// Running text at the size of a heading or a cell, in points. `mono` is code in it, at the size that goes with it.
+pub fn text_at(size: f32, is_mono: bool) -> FontId {
+    if is_mono { FontId::new(size * mono().size / body().size, FontFamily::Monospace) } else { FontId::new(size, FontFamily::Proportional) }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Palette {
     pub text: Color32,
     /// Labels, units, second lines.
     pub muted: Color32,
-    /// Hints and what is not available; never the only carrier of meaning.
+    /// Edges that are to be seen: of a control under the pointer, of a head of a table. Too faint for type, which it must not be used for.
     pub faint: Color32,
     /// Running, and the primary action.
     pub accent: Color32,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn data_colours_and_faint_type_stand_out_from_their_surface() {
+    fn data_colours_and_edges_stand_out_from_their_surface() {
         for palette in [&DARK, &LIGHT, &HIGH_CONTRAST] {
             for color in palette.data {
                 assert!(contrast(color, palette.panel) >= 1.8, "{color:?} is lost on the panel");

@@ -100,6 +100,34 @@ pub fn pieces(text: &str) -> Vec<Piece> {
     builder.done
 }
 
+/// Where a long paragraph can be cut into parts of about `every` bytes without a style being torn: in plain text between two words, before a
+/// letter, so that no part begins like a list or a heading. Byte offsets, rising.
+pub fn cuts(text: &str, every: usize) -> Vec<usize> {
+    let (mut cuts, mut last, mut depth) = (Vec::new(), 0, 0_usize);
+    for (event, range) in Parser::new_ext(text, blocks::options()).into_offset_iter() {
+        match event {
+            Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth = depth.saturating_sub(1),
+            Event::Text(_) | Event::SoftBreak | Event::HardBreak if depth == 0 => {
+                while let Some(at) = word_after(text, (last + every).max(range.start), range.end) {
+                    cuts.push(at);
+                    last = at;
+                }
+            }
+            _ => {}
+        }
+    }
+    cuts
+}
+
+/// Where the first word begins whose blank before it lies in `from..to`.
+fn word_after(text: &str, from: usize, to: usize) -> Option<usize> {
+    let from = (from..to).find(|at| text.is_char_boundary(*at))?;
+    let found = text.get(from..to)?.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, c)| from + at + c.len_utf8());
+    found.into_iter().find(|at| text.get(*at..).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphabetic))
+}
+
 /// Indents beyond this are not shown.
 const DEEPEST: usize = 12;
 
@@ -336,6 +364,26 @@ mod tests {
             Span { link: Some("j.png".into()), ..span("i") },
         ];
         assert_eq!(spans, &expected);
+    }
+
+    #[test]
+    fn long_paragraphs_are_cut_where_no_style_is_torn() {
+        let text = "plain words **bold words that go on** `code that goes on` - 1. more [a link](http://x.y) end ".repeat(40);
+        let cuts = cuts(&text, 200);
+        assert!(cuts.len() > 10 && cuts.windows(2).all(|pair| pair[1] - pair[0] >= 200 && pair[1] - pair[0] < 500), "{cuts:?}");
+        let bounds: Vec<usize> = [0].into_iter().chain(cuts).chain([text.len()]).collect();
+        let all = |text: &str| -> Vec<Span> {
+            let found = pieces(text);
+            assert!(found.len() == 1, "{text:?} is one paragraph");
+            let Body::Text(spans) = &found[0].body else { panic!("{text:?} is text") };
+            spans.clone()
+        };
+        let flat = |spans: &[Span]| -> Vec<(String, Style)> {
+            let words = spans.iter().flat_map(|span| span.text.split_whitespace().map(|word| (word.to_owned(), span.style)));
+            words.collect()
+        };
+        let parts: Vec<Span> = bounds.windows(2).flat_map(|pair| all(&text[pair[0]..pair[1]])).collect();
+        assert_eq!(flat(&parts), flat(&all(&text)), "every word keeps its style");
     }
 
     #[test]

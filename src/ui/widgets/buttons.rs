@@ -130,7 +130,7 @@ impl Widget for ActionButton {
         let padding = if self.kind == Kind::Ghost { 8.0 } else { 14.0 };
         let icon_width = if self.icon.is_some() { 22.0 } else { 0.0 };
         let font = if self.kind == Kind::Ghost { theme::small() } else { theme::body() };
-        let keys = self.shortcut.as_ref().map(|keys| text::elided(ui, keys, theme::mono_at(11.0), Color32::PLACEHOLDER, f32::INFINITY));
+        let keys = self.shortcut.as_ref().map(|keys| text::elided(ui, keys, theme::mono_small(), Color32::PLACEHOLDER, f32::INFINITY));
         let keys_width = keys.as_ref().map_or(0.0, |galley| galley.size().x + 12.0);
         let room = ui.available_width() - 2.0 * padding - icon_width - keys_width;
         let words = text::elided(ui, &self.text, font, Color32::PLACEHOLDER, room.max(24.0));

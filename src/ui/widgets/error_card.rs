@@ -93,7 +93,7 @@ fn details(ui: &mut Ui, lines: &[String], id_salt: &(impl std::hash::Hash + std:
         ScrollArea::both().id_salt(("error details", id_salt)).max_height(160.0).auto_shrink([false, true]).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             for line in lines {
-                let text = egui::RichText::new(line).font(theme::mono_at(12.0)).color(palette.muted);
+                let text = egui::RichText::new(line).font(theme::mono_small()).color(palette.muted);
                 ui.add(egui::Label::new(text).extend().selectable(true));
             }
         });

@@ -86,7 +86,7 @@ pub fn toggle_row(ui: &mut Ui, label: &str, note: &str, on: &mut bool) -> Respon
 /// A row with a line of text.
 pub fn text_row(ui: &mut Ui, label: &str, note: &str, value: &mut String, hint: &str) -> Response {
     setting_row(ui, label, note, |ui| {
-        let hint = egui::RichText::new(hint).color(theme::palette(ui).faint);
+        let hint = egui::RichText::new(hint).color(theme::palette(ui).muted);
         let edit = TextEdit::singleline(value).hint_text(hint).desired_width(CONTROL_WIDTH * 1.4 - 24.0).margin(Margin::symmetric(12, 7));
         ui.add(edit).accessible_name(label)
     })
@@ -108,7 +108,7 @@ pub fn search_field(ui: &mut Ui, query: &mut String, hint: &str) -> Response {
             let room = ui.available_width() - 32.0;
             let edit = TextEdit::singleline(query)
                 .frame(Frame::NONE)
-                .hint_text(egui::RichText::new(hint).color(palette.faint))
+                .hint_text(egui::RichText::new(hint).color(palette.muted))
                 .margin(Margin::symmetric(4, 5))
                 .align(egui::Align2::LEFT_CENTER)
                 .min_size(vec2(0.0, 28.0))

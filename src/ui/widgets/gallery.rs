@@ -4,9 +4,9 @@ use egui::{Align, Frame, Layout, Margin, ScrollArea, Ui, vec2};
 
 use super::{
     ContextMeter, ErrorCard, Icon, Level, ListSpec, Marker, MemoryBar, Notice, Progress, RowId, RungKey, RungState, Segment, SeriesPlot,
-    Span, SpanStyle, Sparkline, Stat, Tone, VirtualList, buttons, card, choice_row, code_block, danger_button, empty_state, ghost_button,
-    hairline, icon_button, nav_item, number_row, page_header, pill, primary_button, rich_text, search_field, secondary_button,
-    section_label, segmented, shortcut_label, stat_row, text_row, tight, toggle_row,
+    Span, SpanStyle, Stat, TimePlot, TimeSeries, Tone, VirtualList, buttons, card, choice_row, code_block, danger_button, empty_state,
+    ghost_button, hairline, icon_button, nav_item, number_row, page_header, pill, primary_button, rich_text, search_field,
+    secondary_button, section_label, segmented, shortcut_label, stat_row, text_row, tight, toggle_row,
 };
 use crate::ui::theme::{self, Theme};
 
@@ -211,7 +211,7 @@ fn telemetry(ui: &mut Ui, state: &GalleryState) {
     SeriesPlot::new(egui::Id::unique("gallery live"), "Decode", "t/s", &state.series, range)
         .markers(&markers)
         .max_label("240")
-        .interactive()
+        .axis(egui::Id::unique("gallery axis"))
         .show(ui);
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 24.0;
@@ -234,7 +234,10 @@ fn memory(ui: &mut Ui, state: &GalleryState) {
     let segments: Vec<Segment<'_>> =
         parts.into_iter().zip(palette.data).map(|((label, value, text), color)| Segment { label, value, text, color }).collect();
     MemoryBar::new("Memory", &segments).out_of(460.0).predicted(405.0).show(ui);
-    ui.add(Sparkline::new("Memory over the last minute", &state.series, [-60.0, 0.0]));
+    let half: Vec<[f64; 2]> = state.series.iter().map(|[at, value]| [*at, value / 2.0]).collect();
+    let series = [("weights", &half, palette.data[0]), ("KV cache", &state.series, palette.data[1])]
+        .map(|(label, points, color)| TimeSeries { label, points, color });
+    TimePlot::new("Memory over time", &series, [-60.0, 0.0], |bytes| format!("{bytes:.0} MB")).stacked().show(ui);
     tight(ui, |ui| {
         stat_row(ui, "CPU engine", "196 %");
         stat_row(ui, "CPU window", "6 %");

@@ -67,9 +67,9 @@ pub fn layout_spans(palette: &Palette, spans: &[Span<'_>], size: f32, width: f32
     for span in spans {
         let style = span.style;
         let (font, ink, background) = match style {
-            SpanStyle { code: true, .. } => (theme::mono_at(theme::mono().size * scale), palette.text, palette.raised),
+            SpanStyle { code: true, .. } => (theme::text_at(size, true), palette.text, palette.raised),
             SpanStyle { bold: true, .. } => (FontId::new(size, theme::semibold()), palette.text, Color32::TRANSPARENT),
-            _ => (FontId::proportional(size), palette.text, Color32::TRANSPARENT),
+            _ => (theme::text_at(size, false), palette.text, Color32::TRANSPARENT),
         };
         let ink = if style.link { palette.accent } else { ink };
         job.append(

@@ -85,7 +85,7 @@ impl<'a> RungKey<'a> {
     pub fn width(&self, ui: &Ui) -> f32 {
         let width = |text: &str, font| text::elided(ui, text, font, Color32::PLACEHOLDER, f32::INFINITY).size().x;
         let detail = if self.state.fraction().is_some() { "100 %" } else { self.detail };
-        let widest = width(self.name, theme::mono()).max(width(detail, detail_font()));
+        let widest = width(self.name, theme::mono()).max(width(detail, theme::small()));
         (widest + 2.0 * PADDING).max(MIN_WIDTH).ceil()
     }
 
@@ -109,15 +109,11 @@ impl<'a> RungKey<'a> {
                 let ink = if hovered { p.text } else { p.muted };
                 Look { fill, border: Some(if hovered { p.muted } else { p.faint }), dashed: true, name: ink, detail: p.muted }
             }
-            RungState::Unavailable => Look { fill: Color32::TRANSPARENT, border: None, dashed: false, name: p.faint, detail: p.faint },
+            RungState::Unavailable => Look { fill: Color32::TRANSPARENT, border: None, dashed: false, name: p.muted, detail: p.muted },
             RungState::Loading(_) => Look { fill: p.raised, border: Some(p.accent), dashed: false, name: p.text, detail: p.accent },
             RungState::Making(_) => Look { fill: p.raised, border: Some(p.faint), dashed: true, name: p.text, detail: p.accent },
         }
     }
-}
-
-fn detail_font() -> egui::FontId {
-    egui::FontId::proportional(11.0)
 }
 
 impl Widget for RungKey<'_> {
@@ -145,7 +141,7 @@ impl Widget for RungKey<'_> {
             let percent = self.state.fraction().map(|fraction| format!("{:.0} %", fraction * 100.0));
             let detail = percent.as_deref().unwrap_or(self.detail);
             let name = text::elided(ui, self.name, theme::mono(), look.name, rect.width());
-            let detail = text::elided(ui, detail, detail_font(), look.detail, rect.width());
+            let detail = text::elided(ui, detail, theme::small(), look.detail, rect.width());
             let lines = name.size().y + detail.size().y;
             let top = (rect.center().y - lines / 2.0).round();
             let detail_top = top + name.size().y;

@@ -9,13 +9,13 @@ mod markers;
 use egui::{Color32, Id, Response, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 use egui_plot::{Line, Plot, PlotPoint, PlotPoints, PlotTransform};
 
-use super::text;
+use super::{text, time_axis};
 use crate::ui::theme;
 
 pub use decimate::decimate;
 pub use markers::Marker;
 
-/// Points a second's worth of caption needs under the plot.
+/// Height of the line of captions under the plot, points.
 const CAPTION_HEIGHT: f32 = 16.0;
 
 /// One series over the available width.
@@ -31,7 +31,7 @@ pub struct SeriesPlot<'a> {
     max_label: Option<&'a str>,
     height: f32,
     color: Option<Color32>,
-    interactive: bool,
+    axis: Option<Id>,
     paused: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'a> SeriesPlot<'a> {
             max_label: None,
             height: 104.0,
             color: None,
-            interactive: false,
+            axis: None,
             paused: false,
         }
     }
@@ -92,9 +92,10 @@ impl<'a> SeriesPlot<'a> {
         self
     }
 
-    /// Zoom with Ctrl+wheel or the right button, drag along time, double click to reset.
-    pub fn interactive(mut self) -> Self {
-        self.interactive = true;
+    /// Zoom with Ctrl+wheel, drag along time, double click to reset; together with every other plot of this axis (see
+    /// [`super::time_axis`]).
+    pub fn axis(mut self, axis: Id) -> Self {
+        self.axis = Some(axis);
         self
     }
 
@@ -108,21 +109,21 @@ impl<'a> SeriesPlot<'a> {
     pub fn show(self, ui: &mut Ui) -> SeriesPlotResponse {
         let palette = theme::palette(ui);
         let color = if self.paused { palette.muted } else { self.color.unwrap_or(palette.accent) };
+        if !self.markers.is_empty() {
+            ui.add_space(markers::HEADROOM);
+        }
         let width = ui.available_width();
-        let max = self.top();
+        let zoomed = self.axis.and_then(|axis| time_axis::zoomed(ui.ctx(), axis));
+        let view = zoomed.unwrap_or(self.range);
         let grid = ui.painter().add(Shape::Noop);
-        let plot = self.plot(max, width);
-        // points outside of the range are kept while zoomed: the plot itself clips
-        let view = if self.interactive { zoomed_range(ui, self.id).unwrap_or(self.range) } else { self.range };
+        let plot = self.plot(view, width);
         let points: Vec<PlotPoint> = decimate(self.points, view, width as usize).into_iter().map(PlotPoint::from).collect();
         let line = Line::new(self.name, PlotPoints::Owned(points)).color(color).width(1.5).fill(0.0).fill_alpha(0.16).allow_band(false);
         let shown = plot.show(ui, move |plot| plot.line(line));
         let frame = *shown.transform.frame();
-        let bounds = shown.transform.bounds();
-        let in_view = [bounds.min()[0], bounds.max()[0]];
-        let zoomed = (in_view[0] - self.range[0]).abs() > 1e-6 || (in_view[1] - self.range[1]).abs() > 1e-6;
-        let zoomed = (self.interactive && zoomed).then_some(in_view);
-        ui.data_mut(|data| data.insert_temp(self.id, zoomed));
+        if let Some(axis) = self.axis {
+            time_axis::follow_pointer(&shown.response, frame, axis, self.range);
+        }
         let last = self.points.last().map_or(f64::NAN, |[_, y]| *y);
         shown.response.widget_info(|| {
             let now = if last.is_finite() { format!("{last:.1} {}", self.unit) } else { "no value yet".to_owned() };
@@ -131,22 +132,23 @@ impl<'a> SeriesPlot<'a> {
         if ui.is_rect_visible(frame) {
             ui.painter().set(grid, grid_shape(frame, palette.hairline));
             let x_of = |time: f64| shown.transform.position_from_point_x(time);
-            markers::paint(ui, self.markers, frame, in_view, x_of);
+            markers::paint(ui, self.markers, frame, view, x_of);
             self.hover(ui, &shown.response, &shown.transform);
-            self.captions(ui, frame, in_view, zoomed.is_some());
+            self.captions(ui, frame, view, zoomed.is_some());
         } else {
             ui.allocate_space(vec2(width, CAPTION_HEIGHT));
         }
         SeriesPlotResponse { response: shown.response, zoomed }
     }
 
-    fn top(&self) -> f64 {
-        let largest = self.points.iter().filter(|[x, y]| *x >= self.range[0] && *x <= self.range[1] && y.is_finite()).map(|[_, y]| *y);
+    fn top(&self, view: [f64; 2]) -> f64 {
+        let largest = self.points.iter().filter(|[x, y]| *x >= view[0] && *x <= view[1] && y.is_finite()).map(|[_, y]| *y);
         let top = self.max.unwrap_or_else(|| largest.fold(0.0, f64::max) * 1.12);
         if top > 0.0 { top } else { 1.0 }
     }
 
-    fn plot(&self, max: f64, width: f32) -> Plot<'a> {
+    /// The bounds are ours to say: egui_plot's own zoom knows one plot, and this one moves with others.
+    fn plot(&self, view: [f64; 2], width: f32) -> Plot<'a> {
         Plot::new(self.id)
             .id(self.id.with("plot"))
             .width(width)
@@ -156,18 +158,18 @@ impl<'a> SeriesPlot<'a> {
             .show_grid(false)
             .show_x(false)
             .show_y(false)
-            .include_x(self.range[0])
-            .include_x(self.range[1])
+            .include_x(view[0])
+            .include_x(view[1])
             .include_y(0.0)
-            .include_y(max)
+            .include_y(self.top(view))
             .set_margin_fraction(vec2(0.0, 0.0))
-            .allow_zoom([self.interactive, false])
-            .allow_drag([self.interactive, false])
-            .allow_boxed_zoom(self.interactive)
+            .allow_zoom(false)
+            .allow_drag(false)
+            .allow_boxed_zoom(false)
             .allow_scroll(false)
             .allow_axis_zoom_drag(false)
-            .allow_double_click_reset(self.interactive)
-            .sense(if self.interactive { Sense::click_and_drag() } else { Sense::hover() })
+            .allow_double_click_reset(false)
+            .sense(if self.axis.is_some() { Sense::click_and_drag() } else { Sense::hover() })
     }
 
     /// The value under the pointer: a hairline, a dot, and what was measured when.
@@ -181,7 +183,7 @@ impl<'a> SeriesPlot<'a> {
         let palette = theme::palette(ui);
         let at = transform.position_from_point(&PlotPoint::new(time, value));
         let words = format!("{value:.1} {}, {}", self.unit, ago(self.range[1] - time));
-        let words = text::elided(ui, &words, egui::FontId::proportional(12.0), palette.text, frame.width());
+        let words = text::elided(ui, &words, theme::small(), palette.text, frame.width());
         let size = words.size() + vec2(16.0, 8.0);
         let left = if at.x + 8.0 + size.x <= frame.right() { at.x + 8.0 } else { at.x - 8.0 - size.x };
         let chip = egui::Rect::from_min_size(pos2(left.max(frame.left()), frame.bottom() - size.y - 6.0), size);
@@ -195,7 +197,7 @@ impl<'a> SeriesPlot<'a> {
     /// The times at both edges, and the top of the scale.
     fn captions(&self, ui: &mut Ui, frame: egui::Rect, in_view: [f64; 2], zoomed: bool) {
         let palette = theme::palette(ui);
-        let font = egui::FontId::proportional(11.0);
+        let font = theme::small();
         let (rect, _) = ui.allocate_exact_size(vec2(frame.width(), CAPTION_HEIGHT), Sense::hover());
         let at_edge = |time: f64| edge(time - self.range[1]);
         let right = match (self.paused, zoomed) {
@@ -209,22 +211,17 @@ impl<'a> SeriesPlot<'a> {
         ui.painter().galley(pos2(rect.left(), rect.top() + 2.0), left, palette.muted);
         ui.painter().galley(pos2(rect.right() - right.size().x, rect.top() + 2.0), right, ink);
         if let Some(label) = self.max_label {
-            let label = text::elided(ui, label, font, palette.faint, frame.width() / 2.0);
-            ui.painter().galley(pos2(frame.right() - label.size().x, frame.top() - label.size().y - 1.0), label, palette.faint);
+            let label = text::elided(ui, label, font, palette.muted, frame.width() / 2.0);
+            ui.painter().galley(pos2(frame.right() - label.size().x, frame.top() - label.size().y - 1.0), label, palette.muted);
         }
     }
 }
 
 /// The measured point closest in time.
-fn nearest(points: &[[f64; 2]], time: f64) -> Option<[f64; 2]> {
+pub(super) fn nearest(points: &[[f64; 2]], time: f64) -> Option<[f64; 2]> {
     let after = points.partition_point(|[x, _]| *x < time);
     let candidates = [after.checked_sub(1), Some(after)].into_iter().flatten().filter_map(|index| points.get(index));
     candidates.filter(|[_, y]| y.is_finite()).min_by(|a, b| (a[0] - time).abs().total_cmp(&(b[0] - time).abs())).copied()
-}
-
-/// The times in view after the last frame, when they were not the usual ones.
-fn zoomed_range(ui: &Ui, id: Id) -> Option<[f64; 2]> {
-    ui.data(|data| data.get_temp::<Option<[f64; 2]>>(id)).flatten()
 }
 
 /// Three hairlines and the floor.
@@ -247,7 +244,7 @@ fn edge(seconds: f64) -> String {
 }
 
 /// Seconds before now, in words.
-fn ago(seconds: f64) -> String {
+pub(super) fn ago(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 0.5 => "now".to_owned(),
         seconds if seconds < 120.0 => format!("{seconds:.0} s ago"),

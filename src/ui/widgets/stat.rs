@@ -119,8 +119,7 @@ pub fn section_label(ui: &mut Ui, words: &str) -> Response {
 /// Keys as caps: `Ctrl+Shift+K` becomes three of them.
 pub fn shortcut_label(ui: &mut Ui, keys: &str) -> Response {
     let palette = theme::palette(ui);
-    let caps: Vec<_> =
-        keys.split('+').map(|key| text::elided(ui, key.trim(), theme::mono_at(11.0), palette.muted, f32::INFINITY)).collect();
+    let caps: Vec<_> = keys.split('+').map(|key| text::elided(ui, key.trim(), theme::mono_small(), palette.muted, f32::INFINITY)).collect();
     let widths: Vec<f32> = caps.iter().map(|cap| (cap.size().x + 10.0).max(20.0).ceil()).collect();
     let width = widths.iter().sum::<f32>() + 3.0 * caps.len().saturating_sub(1) as f32;
     let (rect, response) = ui.allocate_exact_size(vec2(width, 20.0), Sense::hover());

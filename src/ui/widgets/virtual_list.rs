@@ -11,6 +11,8 @@ use heights::Heights;
 
 /// Rows laid out beyond the lower edge, in points, so that a scroll finds them measured.
 const OVERSCAN: f32 = 160.0;
+/// What is seen of the view before after a page down or up, in points: two lines.
+const PAGE_OVERLAP: f64 = 42.0;
 /// Less than this is not a correction, in points.
 const TOLERANCE: f64 = 0.5;
 
@@ -60,18 +62,26 @@ pub struct VirtualList {
     anchor: Option<(RowId, usize, f64)>,
     at_end: bool,
     pending: Option<Target>,
+    /// Where the last frame stood, points
+    offset: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Target {
     Offset(f64),
     Row(usize),
+    /// So many points further down
+    By(f64),
+    /// So many times the height of the view further down
+    Pages(f64),
+    /// Just far enough that a row is in view
+    Reveal(usize),
 }
 
 impl VirtualList {
     /// A list whose unseen rows are taken to be `estimate` points high; it starts at its end when `at_end`.
     pub fn new(estimate: f32, at_end: bool) -> Self {
-        Self { heights: Heights::new(estimate), revision: None, anchor: None, at_end, pending: None }
+        Self { heights: Heights::new(estimate), revision: None, anchor: None, at_end, pending: None, offset: 0.0 }
     }
 
     /// Goes to the end and stays there while the list grows.
@@ -84,6 +94,29 @@ impl VirtualList {
     pub fn scroll_to(&mut self, index: usize) {
         self.at_end = false;
         self.pending = Some(Target::Row(index));
+    }
+
+    /// Goes to the first row.
+    pub fn scroll_to_start(&mut self) {
+        self.scroll_to(0);
+    }
+
+    /// Moves by so many points; down is positive.
+    pub fn scroll_by(&mut self, points: f64) {
+        self.at_end &= points >= 0.0;
+        self.pending = Some(Target::By(points));
+    }
+
+    /// Moves by so many views, each a little less than what is seen; down is positive.
+    pub fn scroll_pages(&mut self, pages: f64) {
+        self.at_end &= pages >= 0.0;
+        self.pending = Some(Target::Pages(pages));
+    }
+
+    /// Moves just far enough that a row is in view.
+    pub fn reveal(&mut self, index: usize) {
+        self.at_end = false;
+        self.pending = Some(Target::Reveal(index));
     }
 
     /// Whether the list stands at its end, and will stay there.
@@ -119,6 +152,7 @@ impl VirtualList {
         });
         output.total_height = self.heights.total();
         output.offset = f64::from(shown.state.clamped_offset().y);
+        self.offset = output.offset;
         let end = (output.total_height - f64::from(shown.inner_rect.height())).max(0.0);
         let was_at_end = self.at_end;
         self.at_end = self.pending.is_none() && output.offset >= end.min(self.last_end(wanted, was_at_end)) - 1.0;
@@ -170,6 +204,12 @@ impl VirtualList {
         match self.pending.take() {
             Some(Target::Offset(offset)) => Some(offset.clamp(0.0, end)),
             Some(Target::Row(index)) => Some(self.heights.start_of(index).clamp(0.0, end)),
+            Some(Target::By(points)) => Some((self.offset + points).clamp(0.0, end)),
+            Some(Target::Pages(pages)) => Some((self.offset + pages * (view_height - PAGE_OVERLAP).max(view_height / 2.0)).clamp(0.0, end)),
+            Some(Target::Reveal(index)) => {
+                let (top, bottom) = (self.heights.start_of(index), self.heights.start_of(index) + self.heights.height(index));
+                Some(self.offset.min(top).max(bottom - view_height).clamp(0.0, end))
+            }
             None if self.at_end => Some(end),
             None => None,
         }

@@ -1,5 +1,7 @@
 //! Loads and switches, alone and in the middle of a reply.
 
+use std::path::Path;
+
 use super::*;
 use crate::app::{NoticeAction, ReplyId};
 use crate::library::{Family, Rung, RungState};
@@ -22,6 +24,17 @@ fn ready_with_ladder() -> AppState {
         rungs: vec![rung("Q8_0", "a-Q8_0.gguf"), rung("Q4_1", "a-Q4_1.gguf"), rung("Q2_K", "a-Q2_K.gguf")],
     }];
     state
+}
+
+#[test]
+fn one_file_under_two_names_is_one_rung() {
+    let mut state = ready_with_ladder();
+    let effects = on_action(&mut state, Action::OpenModel("linked/a-Q8_0.gguf".into()), now(3.0));
+    let Some(Effect::Inspect { design, .. }) = effects.into_iter().next() else { panic!("it is looked at first") };
+    let result = Box::new(Ok(Inspection { model: "a-Q8_0.gguf".into(), ..inspection(&design, true) }));
+    on_answer(&mut state, Answer::Inspected { design, result }, now(3.1));
+    let loading = state.loading().expect("it is loaded");
+    assert_eq!((loading.design.model.as_path(), loading.from.as_deref()), (Path::new("a-Q8_0.gguf"), Some("Q4_1")), "a switch");
 }
 
 fn select(state: &mut AppState, quant: &str, at: f64) -> Vec<Effect> {
@@ -50,9 +63,10 @@ fn switching() -> AppState {
     let job = replying(&mut state);
     tokens(&mut state, "Half", 1);
     let effects = select(&mut state, "Q8_0", 3.0);
-    inspected(&mut state, &effects, true);
+    let effects = inspected(&mut state, &effects, true);
+    assert!(cancels(&effects, job) && loads(&effects).is_some(), "{effects:?}");
     let effects = on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.5));
-    assert!(loads(&effects).is_some(), "{effects:?}");
+    assert_eq!(loads(&effects), None, "the engine was told already");
     state
 }
 
@@ -60,8 +74,7 @@ fn switching() -> AppState {
 fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
     let mut state = switching();
     let effects = loaded(&mut state, "Q8_0", 4.0);
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(4.1));
-    assert!(generates(&effects));
+    assert!(generates(&effects), "what it says so far is on disk already: {effects:?}");
     tokens(&mut state, " done", 1);
     assert_eq!(shown(&state)[1].1, "Half done");
 }
@@ -104,9 +117,10 @@ fn a_rung_that_cannot_be_loaded_leaves_the_reply_alone() {
     assert!(state.generating().is_some_and(|generating| generating.stopping.is_none()));
     // whoever wants it all the same gets it after the reply has ended
     let effects = on_action(&mut state, Action::LoadAnyway, now(4.0));
-    assert!(cancels(&effects, job) && loads(&effects).is_none());
-    let effects = on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(4.1));
-    assert!(loads(&effects).is_some());
+    let order: Vec<_> = effects.iter().map(|effect| matches!(effect, Effect::Send(Command::Load { .. }))).collect();
+    assert!(cancels(&effects, job) && order == [false, true], "{effects:?}");
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(4.1));
+    assert!(state.loading().is_some());
 
     let mut state = ready_with_ladder();
     let job = replying(&mut state);
@@ -181,7 +195,6 @@ fn a_second_choice_while_loading_goes_on_with_the_reply_too() {
     let effects = load_cancelled(&mut state, 3.7);
     inspected(&mut state, &effects, true);
     let effects = loaded(&mut state, "Q2_K", 4.0);
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(4.1));
     assert!(generates(&effects), "{effects:?}");
 }
 
@@ -331,4 +344,138 @@ fn only_the_reply_that_was_stopped_for_the_load_goes_on_after_it() {
     inspected(&mut state, &effects, true);
     on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
     assert_eq!(state.loading().and_then(|loading| loading.then_continue), Some(ReplyId { chat, message }));
+}
+
+#[test]
+fn a_failed_load_that_cost_the_model_does_not_show_it_any_more() {
+    let mut state = ready();
+    let effects = on_action(&mut state, Action::OpenModel("b.gguf".into()), now(2.0));
+    inspected(&mut state, &effects, true);
+    let job = state.loading().expect("a load runs").job;
+    let kept = state.resident.clone();
+    assert!(!kept.is_empty() && state.loaded.is_some());
+    on_event(&mut state, Event::Residents { job, resident: kept }, now(2.1));
+    assert!(state.loaded.is_some(), "what is still there is still shown");
+    let other = Resident { design: Design::for_model("c.gguf"), memory: MemoryUse::default(), active: true };
+    let mut elsewhere = state.clone();
+    on_event(&mut elsewhere, Event::Residents { job, resident: vec![other] }, now(2.2));
+    assert!(elsewhere.loaded.is_none(), "another model answers");
+    on_event(&mut state, Event::Residents { job, resident: Vec::new() }, now(2.2));
+    on_event(&mut state, Event::Failed { job, error: EngineError::new(ErrorKind::OutOfMemory, "No") }, now(2.3));
+    assert!(state.loaded.is_none() && state.resident.is_empty());
+    assert!(state.crash.as_ref().is_some_and(|crash| crash.retry.is_some()));
+}
+
+/// As `ready_with_ladder`, with Q8_0 warm and a reply under way.
+fn replying_beside_a_warm_rung() -> (AppState, JobId) {
+    let mut state = ready_with_ladder();
+    let warm = |path: &str, active| Resident { design: Design::for_model(path), memory: MemoryUse::default(), active };
+    state.resident = vec![warm("a-Q8_0.gguf", false), warm("a-Q4_1.gguf", true)];
+    let job = replying(&mut state);
+    tokens(&mut state, "Half", 1);
+    (state, job)
+}
+
+/// The job of the load that is asked for.
+fn load_job(effects: &[Effect]) -> JobId {
+    let load = |effect: &Effect| if let Effect::Send(Command::Load { job, .. }) = effect { Some(*job) } else { None };
+    effects.iter().find_map(load).expect("a load is asked for")
+}
+
+#[test]
+fn a_warm_rung_is_asked_for_with_the_click() {
+    let (mut state, job) = replying_beside_a_warm_rung();
+    let effects = select(&mut state, "Q8_0", 3.0);
+    let load = load_job(&effects);
+    assert_eq!(effects[0], Effect::Send(Command::Cancel { job }), "the order to end comes first");
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    assert_eq!(state.loading().map(|loading| loading.job), Some(load));
+    let effects = loaded(&mut state, "Q8_0", 3.2);
+    assert!(generates(&effects), "the reply is gone on with at once: {effects:?}");
+}
+
+#[test]
+fn stop_takes_back_what_the_engine_was_told() {
+    let (mut state, job) = replying_beside_a_warm_rung();
+    let load = load_job(&select(&mut state, "Q8_0", 3.0));
+    let effects = on_action(&mut state, Action::Stop, now(3.05));
+    assert!(cancels(&effects, job) && cancels(&effects, load));
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    assert!(state.loading().is_some_and(|loading| loading.stopping && loading.then_continue.is_none()));
+    on_event(&mut state, Event::Failed { job: load, error: EngineError::cancelled() }, now(3.2));
+    assert!(state.activity == Activity::None && state.active_quant() == Some("Q4_1") && state.crash.is_none());
+
+    // or it came too late, and the other rung is there: the reply stays stopped
+    let (mut state, job) = replying_beside_a_warm_rung();
+    select(&mut state, "Q8_0", 3.0);
+    on_action(&mut state, Action::Stop, now(3.05));
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    let effects = loaded(&mut state, "Q8_0", 3.2);
+    assert!(state.activity == Activity::None && state.active_quant() == Some("Q8_0") && !generates(&effects));
+}
+
+#[test]
+fn a_second_choice_takes_the_first_one_back() {
+    let (mut state, job) = replying_beside_a_warm_rung();
+    let first = load_job(&select(&mut state, "Q8_0", 3.0));
+    let effects = select(&mut state, "Q2_K", 3.05);
+    let effects = inspected(&mut state, &effects, true);
+    assert!(cancels(&effects, first));
+    let second = load_job(&effects);
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    on_event(&mut state, Event::Failed { job: first, error: EngineError::cancelled() }, now(3.15));
+    assert_eq!(state.loading().map(|loading| loading.job), Some(second));
+    assert!(generates(&loaded(&mut state, "Q2_K", 3.5)));
+}
+
+#[test]
+fn a_reply_the_engine_has_not_heard_of_ends_before_the_load_is_asked_for() {
+    let mut state = ready_with_ladder();
+    let warm = |path: &str, active| Resident { design: Design::for_model(path), memory: MemoryUse::default(), active };
+    state.resident = vec![warm("a-Q8_0.gguf", false), warm("a-Q4_1.gguf", true)];
+    let effects = type_and_send(&mut state, "Why?");
+    let seq = saved(&effects);
+    let effects = select(&mut state, "Q8_0", 3.0);
+    assert_eq!(loads(&effects), None);
+    let effects = on_answer(&mut state, Answer::Saved(seq), now(3.1));
+    assert!(loads(&effects).is_some() && state.loading().is_some());
+}
+
+#[test]
+fn a_death_is_said_in_the_dialog_that_waits_and_keeps_the_reply_that_goes_on() {
+    let (mut state, job) = replying_beside_a_warm_rung();
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    on_action(&mut state, Action::ShowPrompt, now(3.2));
+    let Dialog::Prompt(view) = &state.dialog else { panic!("{:?}", state.dialog) };
+    let shown_job = view.job;
+    let death = || EngineError::new(ErrorKind::Crashed, "The engine hit an assertion");
+    on_event(&mut state, Event::Died { jobs: vec![shown_job], error: death() }, now(3.3));
+    assert!(matches!(&state.dialog, Dialog::Prompt(view) if view.rendered == Some(Err(death()))));
+
+    // a reply that is gone on with keeps both its parts
+    let (mut state, job) = replying_beside_a_warm_rung();
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    let reply = *state.chats.open.as_ref().and_then(|open| open.branch.last()).expect("a reply");
+    on_action(&mut state, Action::Continue(reply), now(3.2));
+    tokens(&mut state, " more", 1);
+    let job = running(&state);
+    let effects = on_event(&mut state, Event::Died { jobs: vec![job], error: death() }, now(3.3));
+    assert_eq!(shown(&state)[1].1, "Half more");
+    let kept = |op: &Op| matches!(op, Op::PutMessage(message) if message.id == reply && message.text == "Half more");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Save { ops, .. } if ops.iter().any(kept))), "{effects:?}");
+    assert_eq!(state.crash.and_then(|crash| crash.retry).and_then(|retry| retry.reply).map(|id| id.message), Some(reply));
+}
+
+#[test]
+fn a_death_while_it_is_asked_whether_to_load_keeps_the_reply_that_waits() {
+    let mut state = switching();
+    let reply = state.loading().and_then(|loading| loading.then_continue);
+    select(&mut state, "Q2_K", 3.6);
+    load_cancelled(&mut state, 3.7);
+    let design = Box::new(Design::for_model("a-Q2_K.gguf"));
+    let result = Box::new(Ok(inspection(&design, false)));
+    on_answer(&mut state, Answer::Inspected { design, result }, now(3.8));
+    assert!(matches!(state.dialog, Dialog::Fit(_)) && reply.is_some());
+    on_event(&mut state, Event::Died { jobs: Vec::new(), error: EngineError::new(ErrorKind::Killed, "Gone") }, now(4.0));
+    assert_eq!(state.crash.and_then(|crash| crash.retry).and_then(|retry| retry.reply), reply);
 }

@@ -1,7 +1,7 @@
 //! How full the context is said to be.
 
 use super::*;
-use crate::protocol::Rendered;
+use crate::protocol::{Prompt, Rendered, Role};
 
 /// The count that is asked for, if one is.
 fn counting(effects: &[Effect]) -> Option<JobId> {
@@ -46,4 +46,49 @@ fn what_is_sent_is_no_draft_any_more() {
     let mut state = ready();
     replying(&mut state);
     assert!(state.meter.draft == 0 && state.meter.history > 0 && !state.meter.is_exact, "{:?}", state.meter);
+}
+
+/// The messages that are to be rendered, as role and text.
+fn rendered(effects: &[Effect]) -> Vec<(Role, String)> {
+    let messages = effects.iter().find_map(|effect| match effect {
+        Effect::Send(Command::Render { prompt: Prompt::Chat { messages }, .. }) => Some(messages),
+        _ => None,
+    });
+    messages.expect("a prompt is rendered").iter().map(|message| (message.role, message.text.clone())).collect()
+}
+
+#[test]
+fn the_prompt_of_a_reply_is_what_was_sent_for_it() {
+    let mut state = ready();
+    on_action(&mut state, Action::SetSystem("Be brief".into()), now(1.5));
+    let job = replying(&mut state);
+    let first = state.generating().expect("a reply runs").message;
+    on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(3.0));
+    on_action(&mut state, Action::SetSystem("Be long".into()), now(4.0));
+    on_action(&mut state, Action::SetDraft("something else".into()), now(4.0));
+    let effects = on_action(&mut state, Action::ShowPromptOf(first), now(5.0));
+    let sent = rendered(&effects);
+    assert_eq!(sent.len(), 2, "neither the reply nor the draft: {sent:?}");
+    assert_eq!((sent[0].0, sent[0].1.as_str(), sent[1].0), (Role::System, "Be brief", Role::User));
+    let Dialog::Prompt(view) = &state.dialog else { panic!("it is shown") };
+    assert_eq!(view.of_reply, Some(Vec::new()), "nothing has to be said about it");
+
+    // of a reply that was gone on with, what it was gone on with is part of the prompt
+    state.dialog = Dialog::None;
+    if let Some(reply) = state.chats.open.as_mut().and_then(|open| open.messages.get_mut(&first)) {
+        reply.text = "Half".into();
+        let made_by = reply.provenance.clone();
+        reply.begin_part(made_by);
+        reply.text.push_str(" done");
+        if let Some(made_by) = &mut reply.provenance {
+            (made_by.system, made_by.model) = (None, "Another".into());
+        }
+    }
+    let effects = on_action(&mut state, Action::ShowPromptOf(first), now(6.0));
+    let sent = rendered(&effects);
+    assert_eq!(sent.last().map(|(role, text)| (*role, text.as_str())), Some((Role::Assistant, "Half")));
+    assert_eq!(sent[0].1, "Be long", "the chat's own where none was noted");
+    let Dialog::Prompt(view) = &state.dialog else { panic!("it is shown") };
+    let notes = view.of_reply.as_deref().unwrap_or_default();
+    assert!(notes.len() == 2 && notes[1].starts_with("Another made this reply"), "{notes:?}");
 }

@@ -35,9 +35,8 @@ fn what_is_made_is_added_once_however_often_it_is_gone_on_with() {
     assert_eq!(draft(&state), "Once there");
     let reply = *state.chats.open.as_ref().and_then(|open| open.branch.last()).expect("a reply");
     for (word, whole) in [(" was", "Once there was"), (" a", "Once there was a")] {
-        let effects = on_action(&mut state, Action::Continue(reply), now(4.0));
         let before = draft(&state).to_owned();
-        let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(4.1));
+        let effects = on_action(&mut state, Action::Continue(reply), now(4.0));
         assert_eq!(prompt(&effects), before);
         tokens(&mut state, word, 1);
         let job = running(&state);
@@ -56,7 +55,6 @@ fn a_switch_in_the_middle_adds_each_part_once() {
     on_action(&mut state, Action::SetDraft("Once upon a time".into()), now(3.2));
     let loading = state.loading().expect("a load runs").job;
     let effects = on_event(&mut state, Event::Loaded { job: loading, report: report("a-Q8_0.gguf", "Q8_0") }, now(3.5));
-    let effects = on_answer(&mut state, Answer::Saved(saved(&effects)), now(3.6));
     assert_eq!(prompt(&effects), "Once upon a time");
     tokens(&mut state, " there was", 1);
     let job = running(&state);

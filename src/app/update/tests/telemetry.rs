@@ -1,6 +1,7 @@
 //! What the plots and figures are about.
 
 use super::*;
+use crate::app::PlotRange;
 use crate::protocol::{MemorySample, Sample};
 
 /// Looks at the file and lets the load begin, with this many bytes of weights read per token.
@@ -8,7 +9,7 @@ fn begin(state: &mut AppState, path: &str, weights_read: u64) {
     let effects = on_action(state, Action::OpenModel(path.into()), now(5.0));
     if effects.iter().any(|effect| matches!(effect, Effect::Inspect { .. })) {
         let design = Box::new(Design::for_model(path));
-        let result = Box::new(Ok(Inspection { weights_read, ..inspection(true) }));
+        let result = Box::new(Ok(Inspection { weights_read, ..inspection(&design, true) }));
         on_answer(state, Answer::Inspected { design, result }, now(5.1));
     }
 }
@@ -75,7 +76,7 @@ fn a_reply_faster_than_the_memory_has_the_bandwidth_measured_anew() {
         let effects = on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(3.0));
         assert!(state.telemetry.is_bandwidth_doubted());
         let job = probes(&effects).expect("it is measured anew");
-        on_event(&mut state, Event::Probed { job, bandwidth_gb_s: measured, threads: 2 }, now(4.0));
+        on_event(&mut state, Event::Probed { job, bandwidth_gb_s: measured, threads: 2, ops_gflops: None }, now(4.0));
         assert_eq!((state.telemetry.bandwidth_gb_s, state.telemetry.is_bandwidth_doubted()), (Some(then), false));
         // once for each model: what is still too fast then is in the processor's cache
         let job = replying(&mut state);
@@ -94,7 +95,8 @@ fn a_prompt_is_timed_by_when_it_was_read_and_not_by_when_the_window_looked() {
     for (done, at) in [(1000, 10.0), (2000, 11.0), (3000, 12.0)] {
         on_event(&mut state, Event::Progress { job, stage: crate::protocol::Stage::Prefill, done, total: 4000 }, told(at));
     }
-    assert_eq!(state.telemetry.prefill.all(), [[11.0, 1000.0], [12.0, 1000.0]]);
+    let drawn: Vec<[f64; 2]> = state.telemetry.prefill.all().iter().copied().filter(|[_, rate]| rate.is_finite()).collect();
+    assert_eq!(drawn, [[10.0, 0.0], [10.0, 1000.0], [11.0, 1000.0], [12.0, 1000.0]]);
     assert_eq!(state.telemetry.prefill_tps, Some(1000.0));
 }
 
@@ -116,13 +118,86 @@ fn the_plots_are_exported_as_they_are_seen() {
     for at in [10.0, 50.0, 90.0] {
         state.telemetry.decode.push(at, at);
     }
-    let mut exported = |zoomed| {
-        let effects = on_action(&mut state, Action::ExportPlotsCsv(zoomed), now(100.0));
+    let mut exported = |zoomed: Option<[f64; 2]>| {
+        let range = zoomed.map(|zoomed| PlotRange { usual: [40.0, 100.0], zoomed: Some(zoomed) });
+        let effects = on_action(&mut state, Action::ExportPlotsCsv(range), now(100.0));
         let [Effect::SaveText { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
         [10, 50, 90].map(|at| text.contains(&format!("{at}.000,decode_tokens_per_second")))
     };
     assert_eq!(exported(None), [false, true, true], "a minute");
     assert_eq!(exported(Some([5.0, 60.0])), [true, true, false]);
+    on_action(&mut state, Action::PausePlots(true), now(70.0));
+    let effects = on_action(&mut state, Action::ExportPlotsCsv(None), now(100.0));
+    let [Effect::SaveText { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(text.contains("\n10.000,") && text.contains("\n50.000,") && !text.contains("\n90.000,"), "what stood still: {text}");
+    let effects = on_action(&mut state, Action::ExportPlotsPng(None), now(100.0));
+    assert_eq!(effects, [Effect::SavePlotsPng(PlotRange { usual: [10.0, 70.0], zoomed: None })]);
+}
+
+#[test]
+fn what_was_not_measured_is_not_exported() {
+    let mut state = ready();
+    let sample = Sample { window: MemorySample { rss: 7, ..MemorySample::default() }, ..Sample::default() };
+    on_event(&mut state, Event::Sample { sample }, now(99.0));
+    let effects = on_action(&mut state, Action::ExportPlotsCsv(None), now(100.0));
+    let [Effect::SaveText { text, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(text.contains("99.000,memory_window_bytes,7"), "{text}");
+    for absent in ["engine_rss_bytes", "engine_cpu_percent", "window_cpu_percent", "memory_engine_other_bytes", "NaN"] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+}
+
+#[test]
+fn prefill_is_drawn_when_the_prompt_was_read() {
+    let mut state = ready();
+    let job = replying(&mut state);
+    on_event(&mut state, Event::Started { job, prompt_tokens: 100, cached_tokens: 0, dropped: None }, now(20.0));
+    let stats = GenerateStats { prefill_ms: 250.0, prefill_tps: 400.0, ..*stats(20) };
+    on_event(&mut state, Event::Generated { job, stats: Box::new(stats) }, now(28.0));
+    let points: Vec<[f64; 2]> =
+        state.telemetry.prefill.all().iter().copied().filter(|[at, value]| *at >= 20.0 && value.is_finite()).collect();
+    assert_eq!(points, [[20.0, 0.0], [20.0, 400.0], [20.25, 400.0], [20.25, 0.0]], "not at the end of the reply");
+}
+
+#[test]
+fn a_bandwidth_measured_with_other_threads_is_measured_anew() {
+    let mut state = ready();
+    let threads = state.loaded.as_ref().map_or(0, |report| report.effective.threads);
+    let known = |threads| Some(crate::store::Bandwidth { gb_s: 10.0, threads, ..crate::store::Bandwidth::default() });
+    state.settings.bandwidth = known(threads);
+    let effects = load(&mut state, "b.gguf", "Q4_1");
+    assert!(state.telemetry.bandwidth_gb_s.is_some() && !probes(&effects));
+    state.settings.bandwidth = known(threads + 1);
+    let effects = load(&mut state, "c.gguf", "Q4_1");
+    assert!(state.telemetry.bandwidth_gb_s.is_none() && probes(&effects), "{effects:?}");
+}
+
+fn probes(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Probe { .. })))
+}
+
+#[test]
+fn an_edited_design_is_foretold_once() {
+    let mut state = ready();
+    let design = |n_ctx| Design { n_ctx, ..Design::for_model("a-Q4_1.gguf") };
+    let asked = |state: &mut AppState, n_ctx| on_action(state, Action::PredictDesign(Box::new(design(n_ctx))), now(5.0));
+    assert!(matches!(asked(&mut state, 8192).as_slice(), [Effect::Predict { .. }]));
+    assert!(asked(&mut state, 8192).is_empty(), "it is on its way");
+    let answer = |state: &mut AppState, n_ctx| {
+        let result = Box::new(Ok(inspection(&design(n_ctx), n_ctx < 10_000)));
+        on_answer(state, Answer::Predicted { design: Box::new(design(n_ctx)), result }, now(5.1));
+    };
+    answer(&mut state, 8192);
+    assert!(state.prediction.as_ref().is_some_and(|prediction| prediction.is_current));
+    assert!(asked(&mut state, 8192).is_empty(), "it is known");
+    asked(&mut state, 16_384);
+    let shown = state.prediction.clone().expect("something is foretold");
+    assert!(!shown.is_current && shown.result.is_some(), "the one before stays in sight");
+    answer(&mut state, 8192);
+    assert!(state.prediction.as_ref().is_some_and(|prediction| !prediction.is_current), "a late answer is for another design");
+    answer(&mut state, 16_384);
+    let fits = state.prediction.and_then(|prediction| prediction.result).map(|result| result.map(|inspection| inspection.estimate.fits));
+    assert_eq!(fits, Some(Ok(false)));
 }
 
 #[test]

@@ -16,8 +16,8 @@ const SHORTEST: usize = 16;
 pub(super) struct Text {
     tokens: Vec<i32>,
     passages: Vec<Range<usize>>,
-    /// Targets: indices of tokens that are predicted and compared, ascending
-    targets: Vec<Range<usize>>,
+    /// Of each passage: indices of tokens that are predicted and compared, ascending
+    targets: Vec<Vec<Range<usize>>>,
     bos: Option<i32>,
     n_ctx: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Text {
 pub(super) struct Passage<'a> {
     tokens: Vec<i32>,
     start: usize,
-    targets: &'a Range<usize>,
+    targets: &'a [Range<usize>],
 }
 
 /// What is read in one decode.
@@ -81,20 +81,19 @@ impl Text {
             return Err(EngineError::new(ErrorKind::InvalidRequest, text).hint("Choose a longer text or a smaller chunk"));
         }
         let passages: Vec<Range<usize>> = (0..chunks).map(|chunk| chunk * n_ctx..(chunk + 1) * n_ctx).collect();
-        let targets = passages.iter().map(|passage| passage.start + n_ctx / 2 + 1..passage.end).collect();
+        let second_half = |passage: &Range<usize>| std::iter::once(passage.start + n_ctx / 2 + 1..passage.end).collect();
+        let targets = passages.iter().map(second_half).collect();
         Ok(Self { tokens, passages, targets, bos, n_ctx })
     }
 
-    /// A conversation: one passage an answer, each with everything before it.
+    /// A conversation: read once, and what the assistant said is scored.
     fn whole(tokens: Vec<i32>, targets: Vec<Range<usize>>) -> Result<Self, EngineError> {
         let targets: Vec<Range<usize>> = targets.into_iter().filter(|range| range.start > 0 && !range.is_empty()).collect();
         let Some(end) = targets.last().map(|last| last.end) else {
             return Err(EngineError::new(ErrorKind::InvalidRequest, "The conversation has no answer to compare with")
                 .hint("Choose a chat in which the model has answered"));
         };
-        let (first, last) = (targets.first().map_or(0, |first| first.start), end);
-        let one = |range: Range<usize>| std::iter::once(range).collect();
-        Ok(Self { passages: one(0..end), targets: one(first..last), bos: None, n_ctx: end, tokens })
+        Ok(Self { passages: std::iter::once(0..end).collect(), targets: vec![targets], bos: None, n_ctx: end, tokens })
     }
 
     /// The text as the readers see it.
@@ -114,7 +113,7 @@ impl Text {
             ends,
             n_ctx: u32::try_from(self.n_ctx).unwrap_or(u32::MAX),
             chunks: u32::try_from(self.passages.len()).unwrap_or(u32::MAX),
-            scored: self.targets.iter().map(|range| range.len() as u64).sum(),
+            scored: self.targets.iter().flatten().map(|range| range.len() as u64).sum(),
             side_by_side: true,
         }
     }
@@ -146,20 +145,22 @@ impl Text {
 }
 
 impl Passage<'_> {
-    /// Cuts the passage into steps that leave at most `rows` rows of logits each.
+    /// Cuts the passage into steps that leave at most `rows` rows of logits each: only tokens before a target leave one.
     pub(super) fn steps(&self, rows: usize) -> Vec<Step<'_>> {
-        // the last token predicts nothing that is in the text
-        let last = (self.targets.end - self.start).saturating_sub(1);
-        let first = (self.targets.start - self.start).saturating_sub(1);
         let mut steps = Vec::new();
         let mut from = 0;
-        while from < last {
-            let skip = first.saturating_sub(from);
-            let to = (from + skip + rows).min(last);
-            if let Some(tokens) = self.tokens.get(from..to) {
-                steps.push(Step { tokens, skip, first: self.start + from + skip + 1 });
+        for targets in self.targets {
+            // the last token predicts nothing that is scored
+            let last = (targets.end - self.start).saturating_sub(1);
+            let first = (targets.start - self.start).saturating_sub(1);
+            while from < last {
+                let skip = first.saturating_sub(from);
+                let to = (from + skip + rows).min(last);
+                if let Some(tokens) = self.tokens.get(from..to) {
+                    steps.push(Step { tokens, skip, first: self.start + from + skip + 1 });
+                }
+                from = to;
             }
-            from = to;
         }
         steps
     }
@@ -177,14 +178,20 @@ impl Step<'_> {
     }
 }
 
-/// Refuses to compare models that do not share a vocabulary, by their headers: their probabilities are of different things.
+/// Refuses to compare models that do not share a vocabulary, by their headers, before anything is loaded: their probabilities are of
+/// different things.
 ///
 /// # Errors
 /// `InvalidRequest` with both vocabularies named; those of reading a header.
-pub(super) fn check_vocabulary(reference: &Model, candidate: &Design) -> Result<(), EngineError> {
-    let theirs = library::read_model(&candidate.model)?;
-    let (a, b) = (vocabulary(&reference.header), vocabulary(&theirs));
-    if a == b { Ok(()) } else { Err(differ(&a, &b, candidate)) }
+pub(super) fn check_vocabularies(plan: &QualityPlan) -> Result<(), EngineError> {
+    let ours = vocabulary(&library::read_model(&plan.reference.model)?);
+    for candidate in plan.candidates.iter().filter(|candidate| candidate.model != plan.reference.model) {
+        let theirs = vocabulary(&library::read_model(&candidate.model)?);
+        if ours != theirs {
+            return Err(differ(&ours, &theirs, candidate));
+        }
+    }
+    Ok(())
 }
 
 /// The same for loaded models, token by token.
@@ -235,7 +242,7 @@ mod tests {
     fn the_second_half_of_each_chunk_is_scored() {
         let text = Text::chunks((0..1300).collect(), Some(7), &plan(512, 0)).unwrap();
         assert_eq!(text.passages.len(), 2);
-        assert_eq!(text.targets, [257..512, 769..1024]);
+        assert_eq!(text.targets.concat(), [257..512, 769..1024]);
         let passage = text.passages().nth(1).unwrap();
         assert_eq!((passage.tokens[0], passage.tokens[1]), (7, 513));
         let steps = passage.steps(1000);
@@ -252,6 +259,22 @@ mod tests {
         assert!(steps.iter().all(|step| step.tokens.len() - step.skip <= 10));
         assert_eq!(steps.iter().flat_map(|step| step.targets(&text)).collect::<Vec<_>>(), (33..64).collect::<Vec<_>>());
         assert_eq!(steps.iter().map(|step| step.tokens.len()).sum::<usize>(), 63);
+    }
+
+    #[test]
+    fn of_a_conversation_only_what_the_assistant_said_is_scored_in_one_read() {
+        let text = Text::whole((0..60).collect(), vec![0..0, 10..20, 20..22, 40..50]).unwrap();
+        let passages: Vec<_> = text.passages().collect();
+        assert_eq!((passages.len(), text.tokens_read()), (1, 50));
+        for rows in [1, 4, 100] {
+            let steps = passages[0].steps(rows);
+            assert!(steps.iter().all(|step| (1..=rows).contains(&(step.tokens.len() - step.skip))));
+            let targets: Vec<u32> = steps.iter().flat_map(|step| step.targets(&text)).collect();
+            assert_eq!(targets, (10..22).chain(40..50).collect::<Vec<u32>>());
+            let read: Vec<i32> = steps.iter().flat_map(|step| step.tokens.iter().copied()).collect();
+            assert_eq!(read, (0..49).collect::<Vec<i32>>(), "each token is read once, in order");
+        }
+        assert!(Text::whole((0..60).collect(), vec![0..5]).is_err(), "nothing comes before the first token");
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn system(ui: &mut Ui, chat: &Chat, view: &mut ComposerView, actions: &mut Vec<A
     let field = TextEdit::multiline(&mut edit.text)
         .id_salt(("system", chat.id.0))
         .frame(frame)
-        .hint_text(RichText::new("You are a helpful assistant").color(palette.faint))
+        .hint_text(RichText::new("You are a helpful assistant").color(palette.muted))
         .desired_width(f32::INFINITY)
         .desired_rows(2);
     let response = ScrollArea::vertical()

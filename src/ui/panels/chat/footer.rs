@@ -8,7 +8,7 @@ use crate::app::{Action, AppState, Generating, siblings};
 use crate::protocol::{GenerateStats, Role as Speaker};
 use crate::store::{MessageId, Provenance};
 use crate::ui::theme;
-use crate::ui::widgets::{Icon, IconButton, elided, icon_button, muted, secondary_button, wrapped};
+use crate::ui::widgets::{Icon, IconButton, elided, focus_ring, icon_button, muted, secondary_button, wrapped};
 
 /// Side of a button of a message, in points.
 const SIDE: f32 = 24.0;
@@ -60,20 +60,28 @@ fn said(ui: &mut Ui, shown: &Shown<'_>) {
 pub fn figures_line(ui: &mut Ui, stats: &GenerateStats, made_by: Option<&Provenance>) {
     let palette = theme::palette(ui);
     let line = words::stats_line(stats, made_by);
-    quiet_line(ui, &line, palette.muted).on_hover_ui(|ui| {
+    let response = line_of(ui, &line, palette.muted, Sense::focusable_noninteractive());
+    focus_ring(ui, &response, 4);
+    let formulas = |ui: &mut Ui| {
         ui.set_max_width(520.0);
         Grid::new("figures").num_columns(2).spacing(vec2(16.0, 6.0)).show(ui, |ui| {
             for figure in words::figures(stats, made_by) {
                 ui.label(RichText::new(figure.name).font(theme::small()).color(palette.muted));
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 1.0;
-                    ui.add(Label::new(RichText::new(&figure.value).font(theme::mono_at(12.0)).color(palette.text)).wrap());
+                    ui.add(Label::new(RichText::new(&figure.value).font(theme::mono_small()).color(palette.text)).wrap());
                     ui.add(Label::new(RichText::new(figure.formula).font(theme::small()).color(palette.muted)).wrap());
                 });
                 ui.end_row();
             }
         });
-    });
+    };
+    // the keyboard gets what the pointer gets
+    if response.has_focus() {
+        egui::Tooltip::always_open(ui.ctx().clone(), ui.layer_id(), response.id, response.rect).show(formulas);
+    } else {
+        response.on_hover_ui(formulas);
+    }
 }
 
 /// Under a reply that is being written: how far the prompt is read, what was measured so far, or that it is stopping.
@@ -118,8 +126,12 @@ fn bar(ui: &mut Ui, fraction: f32, name: &str) {
 
 /// One small line, cut where the room ends; the whole of it is its accessible name.
 pub fn quiet_line(ui: &mut Ui, words: &str, color: egui::Color32) -> Response {
+    line_of(ui, words, color, Sense::hover())
+}
+
+fn line_of(ui: &mut Ui, words: &str, color: egui::Color32, sense: Sense) -> Response {
     let galley = elided(ui, words, theme::small(), color, ui.available_width());
-    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x, 18.0), Sense::hover());
+    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x, 18.0), sense);
     response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), words));
     ui.painter().galley(rect.left_center() - vec2(0.0, galley.size().y / 2.0), galley, color);
     response
@@ -172,6 +184,9 @@ fn buttons(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, editing: &mut Optio
         let name = if is_shown { "Show as text" } else { "Token probabilities" };
         if press(ui, None, icon_button(Icon::Bars, name).on(is_shown)) {
             actions.push(Action::ShowProbabilities(message.id));
+        }
+        if press(ui, why_not, icon_button(Icon::Info, "Show exact prompt")) {
+            actions.push(Action::ShowPromptOf(message.id));
         }
         if press(ui, None, icon_button(Icon::Branch, "Branch to a new chat")) {
             actions.push(Action::BranchToNewChat(message.id));

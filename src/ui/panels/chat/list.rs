@@ -24,11 +24,13 @@ pub struct ListView {
     list: VirtualList,
     /// The chat that is being renamed, and what to
     renaming: Option<(ChatId, String, bool)>,
+    /// The chat whose row is to take the keyboard
+    focus: Option<ChatId>,
 }
 
 impl Default for ListView {
     fn default() -> Self {
-        Self { search: String::new(), list: VirtualList::new(ROW, false), renaming: None }
+        Self { search: String::new(), list: VirtualList::new(ROW, false), renaming: None, focus: None }
     }
 }
 
@@ -69,7 +71,8 @@ pub fn list(ui: &mut Ui, state: &AppState, view: &mut ListView, focus_search: &m
     let mut hasher = DefaultHasher::new();
     entries.hash(&mut hasher);
     let spec = ListSpec { id: ui.scope_id().with("chats"), count: entries.len(), revision: hasher.finish(), gap: 0.0 };
-    let ListView { list, renaming, .. } = view;
+    let ListView { list, renaming, focus, .. } = view;
+    let mut step = None;
     let id = |index: usize| match entries.get(index) {
         Some(Entry::Chat(chat)) => RowId { key: chat.0 as u64, version: 1 },
         Some(Entry::Day(day)) => RowId { key: u64::MAX - *day as u64, version: 1 },
@@ -79,11 +82,34 @@ pub fn list(ui: &mut Ui, state: &AppState, view: &mut ListView, focus_search: &m
         Some(Entry::Day(day)) => heading(ui, *day),
         Some(Entry::Chat(id)) => {
             if let Some(chat) = state.chats.get(*id) {
-                chat_row(ui, state, chat, renaming, actions);
+                let take_focus = focus.take_if(|wanted| *wanted == chat.id).is_some();
+                if let Some(key) = chat_row(ui, state, chat, take_focus, renaming, actions) {
+                    step = Some((index, key));
+                }
             }
         }
         None => {}
     });
+    if let Some((index, key)) = step
+        && let Some((index, chat)) = stepped(&entries, index, key)
+    {
+        list.reveal(index);
+        *focus = Some(chat);
+        ui.request_repaint();
+    }
+}
+
+/// The row that a key leads to from the one at `index`.
+fn stepped(entries: &[Entry], index: usize, key: Key) -> Option<(usize, ChatId)> {
+    let mut chats =
+        entries.iter().enumerate().filter_map(|(at, entry)| if let Entry::Chat(chat) = entry { Some((at, *chat)) } else { None });
+    match key {
+        Key::ArrowDown => chats.find(|(at, _)| *at > index),
+        Key::ArrowUp => chats.take_while(|(at, _)| *at < index).last(),
+        Key::Home => chats.next(),
+        Key::End => chats.next_back(),
+        _ => None,
+    }
 }
 
 /// What the list shows, in order.
@@ -125,14 +151,26 @@ fn heading(ui: &mut Ui, day: Day) {
     ui.painter().galley(pos2(rect.left() + 8.0, rect.bottom() - galley.size().y - 6.0), galley, palette.muted);
 }
 
-fn chat_row(ui: &mut Ui, state: &AppState, chat: &Chat, renaming: &mut Option<(ChatId, String, bool)>, actions: &mut Vec<Action>) {
+/// A chat; gives the key that is to lead from it to another one.
+fn chat_row(
+    ui: &mut Ui,
+    state: &AppState,
+    chat: &Chat,
+    take_focus: bool,
+    renaming: &mut Option<(ChatId, String, bool)>,
+    actions: &mut Vec<Action>,
+) -> Option<Key> {
     if let Some((id, _, _)) = renaming.as_ref()
         && *id == chat.id
     {
         rename_row(ui, chat, renaming, actions);
-        return;
+        return None;
     }
     let response = row(ui, state, chat);
+    if take_focus {
+        response.request_focus();
+    }
+    let mut step = None;
     if response.clicked() {
         actions.push(Action::OpenChat(chat.id));
     }
@@ -141,7 +179,12 @@ fn chat_row(ui: &mut Ui, state: &AppState, chat: &Chat, renaming: &mut Option<(C
     }
     // only here: Delete in a text field must never reach a chat
     if response.has_focus() {
+        // the list knows better than geometry which row is the next
+        let arrows = egui::EventFilter { vertical_arrows: true, ..egui::EventFilter::default() };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
         ui.input_mut(|input| {
+            let mut keys = [Key::ArrowUp, Key::ArrowDown, Key::Home, Key::End].into_iter();
+            step = keys.find(|key| input.consume_key(Modifiers::NONE, *key));
             if input.consume_key(Modifiers::NONE, Key::Delete) {
                 actions.push(Action::DeleteChat(chat.id));
             }
@@ -164,6 +207,7 @@ fn chat_row(ui: &mut Ui, state: &AppState, chat: &Chat, renaming: &mut Option<(C
             actions.push(Action::DeleteChat(chat.id));
         }
     });
+    step
 }
 
 /// Two lines: the title, then the rung and the number of replies.
@@ -253,6 +297,16 @@ mod tests {
         assert_eq!(entries(&state, &today), all);
         state.chats.found = Some(vec![ChatId(1)]);
         assert_eq!(entries(&state, &today), [Of(Day::Earlier), Chat(ChatId(1))]);
+    }
+
+    #[test]
+    fn keys_walk_over_the_days() {
+        use Entry::{Chat, Day as Of};
+        let all = [Of(Day::Today), Chat(ChatId(3)), Of(Day::Yesterday), Chat(ChatId(2)), Chat(ChatId(1))];
+        assert_eq!(stepped(&all, 1, Key::ArrowDown), Some((3, ChatId(2))));
+        assert_eq!(stepped(&all, 3, Key::ArrowUp), Some((1, ChatId(3))));
+        assert_eq!((stepped(&all, 1, Key::ArrowUp), stepped(&all, 4, Key::ArrowDown)), (None, None));
+        assert_eq!((stepped(&all, 3, Key::Home), stepped(&all, 3, Key::End)), (Some((1, ChatId(3))), Some((4, ChatId(1)))));
     }
 
     #[test]

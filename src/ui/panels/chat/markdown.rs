@@ -22,6 +22,14 @@ pub fn row(ui: &mut Ui, reply: &Reply, text: &str, index: usize, has_cursor: boo
     let end = match part.cut {
         Cut::Plain(from, to) => Some(plain(ui, text.get(from..to).unwrap_or_default())),
         Cut::Slice(from, to) => paint(ui, &reply.slice(text, part.block, from..to), has_cursor, (salt, index)),
+        Cut::Styled(from, to, is_last) => {
+            let pieces = reply.slice(text, part.block, from..to);
+            match pieces.first().filter(|_| !is_last) {
+                // the paragraph goes on in the next row
+                Some(piece) => paint_piece(ui, piece, has_cursor, ((salt, index), 0)),
+                None => paint(ui, &pieces, has_cursor, (salt, index)),
+            }
+        }
         Cut::Code(from, to, is_first, is_last) => {
             code_lines(ui, block, text, (from, to), (is_first, is_last));
             None

@@ -1,7 +1,6 @@
 //! The Chat page: chats on the left, the conversation in the middle, what is written at the bottom.
 
 mod composer;
-mod crash;
 mod day;
 mod draft;
 mod empty;
@@ -125,7 +124,6 @@ fn conversation(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat, vie
         transcript::column(ui, width, |ui| {
             ui.spacing_mut().item_spacing.y = 10.0;
             loading_line(ui, state, open, now, actions);
-            crash::crash(ui, state, actions);
             if is_notebook {
                 notebook::bar(ui, state, chat, open, &mut view.composer.sampling, actions);
             } else {

@@ -171,7 +171,7 @@ fn field(ui: &mut Ui, text: &mut String, view_height: f32, focus: &mut bool) -> 
         .id_salt("notebook text")
         .frame(Frame::NONE)
         .margin(Margin::ZERO)
-        .hint_text(RichText::new("Once upon a time").color(theme::palette(ui).faint))
+        .hint_text(RichText::new("Once upon a time").color(theme::palette(ui).muted))
         .desired_width(f32::INFINITY)
         .desired_rows(rows.min(40));
     let response = ui.add(edit).accessible_name("Notebook text");

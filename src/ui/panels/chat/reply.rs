@@ -6,10 +6,12 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::ui::plain_text::Pieces;
-use crate::ui::transcript::{Block, BlockIndex, BlockKind, Piece, pieces};
+use crate::ui::transcript::{Block, BlockIndex, BlockKind, Piece, cuts, pieces};
 
 /// A block up to this length is one row, bytes.
 const WHOLE_BYTES: usize = 1_500;
+/// As much of a paragraph is read for its styles, bytes: what is read is read again with every word that comes.
+const STYLED_BYTES: usize = 64 << 10;
 /// Code up to this many lines is one row that scrolls sideways.
 const WHOLE_LINES: usize = 60;
 /// Items of a long list in one row.
@@ -28,6 +30,8 @@ pub enum Cut {
     Plain(usize, usize),
     /// Some of its text, read as if it were a block of its own: bytes of the whole text
     Slice(usize, usize),
+    /// Some of a long paragraph, with its styles: bytes of the whole text, whether it ends there
+    Styled(usize, usize, bool),
     /// Some lines of code: bytes of the code, whether they are its first, its last
     Code(usize, usize, bool, bool),
 }
@@ -130,11 +134,10 @@ fn cut(text: &str, block: usize, what: &Block, parts: &mut Vec<Part>) {
         }
         BlockKind::Table | BlockKind::Rule | BlockKind::Heading(_) => parts.push(whole),
         BlockKind::Paragraph | BlockKind::Html => {
-            // a paragraph of a usual length keeps its styles; one that fills pages is shown as it is written
             if what.range.len() <= 3 * WHOLE_BYTES {
                 return parts.push(whole);
             }
-            plain_rows(text, block, what.range.clone(), parts);
+            long_rows(text, block, what.range.clone(), parts);
         }
     }
 }
@@ -158,6 +161,25 @@ fn cut_at(text: &str, block: usize, what: &Block, splits: &[usize], parts: &mut 
                 }
             }
         }
+    }
+}
+
+/// Rows of a paragraph that fills pages. It keeps its styles as far as it is read for them; what is beyond that is shown as it is written.
+fn long_rows(text: &str, block: usize, bytes: Range<usize>, parts: &mut Vec<Part>) {
+    let read = text.floor_char_boundary(bytes.end.min(bytes.start + STYLED_BYTES));
+    let found = cuts(text.get(bytes.start..read).unwrap_or_default(), WHOLE_BYTES);
+    if found.is_empty() {
+        return plain_rows(text, block, bytes, parts);
+    }
+    let mut from = bytes.start;
+    for at in found.into_iter().map(|at| bytes.start + at) {
+        parts.push(Part { block, cut: Cut::Styled(from, at, false), start: from });
+        from = at;
+    }
+    if read == bytes.end {
+        parts.push(Part { block, cut: Cut::Styled(from, bytes.end, true), start: from });
+    } else {
+        plain_rows(text, block, from..bytes.end, parts);
     }
 }
 
@@ -210,7 +232,7 @@ mod tests {
                 let (part, block) = reply.get(index).unwrap();
                 match part.cut {
                     Cut::Whole | Cut::Group(..) => block.text(text).trim().to_owned(),
-                    Cut::Plain(from, to) | Cut::Slice(from, to) => text[from..to].trim().to_owned(),
+                    Cut::Plain(from, to) | Cut::Slice(from, to) | Cut::Styled(from, to, _) => text[from..to].trim().to_owned(),
                     Cut::Code(from, to, ..) => block.code(text)[from..to].trim().to_owned(),
                 }
             })
@@ -258,11 +280,30 @@ mod tests {
                 Cut::Plain(from, to) => plain += to - from,
                 Cut::Group(from, to) => items += to - from,
                 Cut::Code(from, to, ..) => lines += block.code(&text)[from..to].lines().count(),
-                Cut::Whole | Cut::Slice(..) => {}
+                Cut::Whole | Cut::Slice(..) | Cut::Styled(..) => {}
             }
         }
         assert!((100_000..=100_002).contains(&plain));
         assert_eq!((items, lines), (400, 1_000));
+    }
+
+    #[test]
+    fn a_paragraph_that_fills_pages_keeps_its_styles() {
+        let text = "Some *words* that `go on` and on. ".repeat(400);
+        let reply = self::reply(&text);
+        let mut end = 0;
+        for index in 0..reply.len() {
+            let (part, _) = reply.get(index).unwrap();
+            let Cut::Styled(from, to, is_last) = part.cut else { panic!("{part:?}") };
+            assert_eq!((from, is_last), (end, index + 1 == reply.len()));
+            end = to;
+        }
+        assert!(reply.len() > 5 && end == text.len());
+        // one that fills a book is read for its styles as far as that costs nothing worth noticing
+        let text = text.repeat(40);
+        let reply = self::reply(&text);
+        let styled = (0..reply.len()).filter(|index| matches!(reply.get(*index).unwrap().0.cut, Cut::Styled(..))).count();
+        assert!(styled > 20 && styled < reply.len(), "{styled} of {}", reply.len());
     }
 
     #[test]

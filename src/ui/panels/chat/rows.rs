@@ -284,6 +284,7 @@ mod tests {
             design: crate::protocol::Design::default(),
             differences: String::new(),
             switched: None,
+            system: None,
             earlier: Vec::new(),
         };
         reply.provenance = Some(made_by("Q4_1"));

@@ -1,6 +1,6 @@
 //! The transcript: all messages of the shown branch as one list of which only the rows in view are laid out.
 
-use egui::{Align2, Area, Order, Rect, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Area, Key, Modifiers, Order, Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::footer;
 use super::message::{self, Editing, Shown};
@@ -87,6 +87,7 @@ impl TranscriptView {
 /// Paints the transcript over all of `ui`.
 pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut TranscriptView, actions: &mut Vec<Action>) {
     view.sync(state, open);
+    follow_keys(ui, &mut view.list);
     let area = ui.available_rect_before_wrap();
     let TranscriptView { rows, list, editing, active, tokens, .. } = view;
     tokens.begin(open.tokens.as_ref());
@@ -139,6 +140,28 @@ pub fn transcript(ui: &mut Ui, state: &AppState, open: &OpenChat, view: &mut Tra
     if !output.at_end && output.total_height > f64::from(area.height()) && jump_button(ui, area) {
         view.list.scroll_to_end();
         ui.request_repaint();
+    }
+}
+
+/// The keys that move through the conversation. Home and End belong to a field while one has the keyboard.
+fn follow_keys(ui: &Ui, list: &mut VirtualList) {
+    let ctx = ui.ctx();
+    if egui::Popup::is_any_open(ctx) || ctx.memory(|memory| memory.top_modal_layer().is_some()) {
+        return;
+    }
+    let pressed = |key: Key| ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+    if pressed(Key::PageUp) {
+        list.scroll_pages(-1.0);
+    }
+    if pressed(Key::PageDown) {
+        list.scroll_pages(1.0);
+    }
+    let is_free = !ctx.egui_wants_keyboard_input();
+    if is_free && pressed(Key::Home) || ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Home)) {
+        list.scroll_to_start();
+    }
+    if is_free && pressed(Key::End) || ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::End)) {
+        list.scroll_to_end();
     }
 }
 

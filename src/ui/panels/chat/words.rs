@@ -1,8 +1,8 @@
 //! What is said about a reply, in words: the muted line under it, and what every figure of it means.
 
 use super::token_card::quoted;
-use crate::app::{AppState, Generating};
-use crate::measure::format::{chance, count, millis, seconds, tps};
+use crate::app::Generating;
+use crate::measure::format::{ABSENT, chance, count, millis, seconds, tps};
 use crate::protocol::{Dropped, GenerateStats, StopReason};
 use crate::store::{ChatMessage, Chosen, MessageState, Provenance};
 
@@ -84,18 +84,16 @@ pub fn figures(stats: &GenerateStats, provenance: Option<&Provenance>) -> Vec<Fi
     let mut figures = Vec::new();
     let mut say = |name, value: String, formula| figures.push(Figure { name, value, formula });
     let new = stats.prompt_tokens.saturating_sub(stats.cached_tokens);
-    say(
-        "Decode",
-        format!("{} t/s", tps(stats.decode_tps)),
-        "(tokens − 1) / (time of the last token − time of the first), 0 under two tokens",
-    );
+    say("Decode", rate(stats.decode_tps), "(tokens − 1) / (time of the last token − time of the first); not observable under two tokens");
     say("Reply", tokens(stats.predicted_tokens), "Tokens that were sampled");
-    say("TTFT", millis(stats.ttft_ms), "Time to first token: from the request's arrival in the engine to the first token sampled");
+    let after_first = |value: f64, least: u32| if stats.predicted_tokens >= least { millis(value) } else { ABSENT.to_owned() };
+    say("TTFT", after_first(stats.ttft_ms, 1), "Time to first token: from the request's arrival in the engine to the first token sampled");
     say("Prompt, new", tokens(new), "Tokens of the prompt that had to be computed");
     say("Prompt, reused", tokens(stats.cached_tokens), "Tokens of the prompt found in the KV cache and not computed again");
-    say("Prefill", format!("{} t/s", tps(stats.prefill_tps)), "New prompt tokens / time to process them");
-    say("Prefill time", millis(stats.prefill_ms), "Time to process the new prompt tokens");
-    say("ITL p95", millis(stats.itl_p95_ms), "95th percentile of the gaps between two tokens");
+    say("Prefill", rate(stats.prefill_tps), "New prompt tokens / time to process them");
+    let prefill = if new > 0 { millis(stats.prefill_ms) } else { ABSENT.to_owned() };
+    say("Prefill time", prefill, "Time to process the new prompt tokens");
+    say("ITL p95", after_first(stats.itl_p95_ms, 2), "95th percentile of the gaps between two tokens");
     say("Total", millis(stats.total_ms), "From the request's arrival in the engine to the end of the reply");
     say("KV cache", tokens(stats.kv_used), "Tokens in the KV cache at the end");
     say("Ended by", stats.stop.words(), "Why the reply ended");
@@ -117,6 +115,11 @@ pub fn figures(stats: &GenerateStats, provenance: Option<&Provenance>) -> Vec<Fi
         );
     }
     figures
+}
+
+/// A rate; one that was not measured is a dash.
+fn rate(value: f64) -> String {
+    if value > 0.0 { format!("{} t/s", tps(value)) } else { ABSENT.to_owned() }
 }
 
 /// `left out 6 older messages, 1,240 tokens`.
@@ -147,35 +150,6 @@ pub fn can_continue(message: &ChatMessage) -> bool {
         matches!(stats.stop, StopReason::Cancelled | StopReason::MaxTokens | StopReason::ContextFull | StopReason::StopText(_))
     });
     !matches!(message.state, MessageState::Whole) || ended_early
-}
-
-/// What the one button of the crash card does: `Reload Q4_1 and finish the reply`.
-pub fn recover_words(state: &AppState) -> Option<String> {
-    let retry = state.crash.as_ref()?.retry.as_ref()?;
-    let rung = state.library.families.iter().find_map(|family| family.rung_of(&retry.design.model));
-    let name =
-        rung.map_or_else(|| retry.design.model.file_stem().unwrap_or_default().to_string_lossy().into_owned(), |rung| rung.quant.clone());
-    let is_death = state.crash.as_ref().is_some_and(|crash| crash.is_death);
-    let verb = if is_death { "Reload" } else { "Try to load" };
-    Some(match retry.reply {
-        Some(_) => format!("{verb} {name} and finish the reply"),
-        None if is_death => format!("{verb} {name}"),
-        None => format!("{verb} {name} again"),
-    })
-}
-
-/// The whole report of a crash, for the clipboard.
-pub fn crash_report(state: &AppState) -> String {
-    let Some(crash) = &state.crash else { return String::new() };
-    let mut text = format!("{}\nkind: {}\n", crash.error, crash.error.kind.as_str());
-    if let Some(retry) = &crash.retry {
-        text.push_str(&format!("model: {}\n", retry.design.model.display()));
-    }
-    for line in &crash.error.details {
-        text.push_str(line);
-        text.push('\n');
-    }
-    text
 }
 
 /// How full reading the prompt is: done, in words with the time left where a rate is known, 0 to 1.
@@ -222,6 +196,7 @@ mod tests {
             design: Design::default(),
             differences: "ctx 8192".into(),
             switched: None,
+            system: None,
             earlier: Vec::new(),
         }
     }
@@ -233,6 +208,11 @@ mod tests {
         let nothing = GenerateStats { predicted_tokens: 0, decode_tps: 0.0, stop: StopReason::Cancelled, ..stats() };
         assert_eq!(stats_line(&nothing, None), "0 tokens · prompt 37 new, 0 reused · stopped");
         assert!(figures(&stats(), None).iter().all(|figure| !figure.formula.is_empty()));
+        let unmeasured = GenerateStats { prompt_tokens: 37, cached_tokens: 37, prefill_tps: 0.0, ..nothing };
+        for name in ["Decode", "TTFT", "Prefill", "Prefill time", "ITL p95"] {
+            let found = figures(&unmeasured, None).into_iter().find(|figure| figure.name == name).map(|figure| figure.value);
+            assert_eq!(found.as_deref(), Some(ABSENT), "{name}");
+        }
     }
 
     #[test]

@@ -1,0 +1,165 @@
+//! Measuring in the window: what the next sweep is to be, the one that runs, and what it has found so far.
+
+use crate::measure::sweep::{BLOCKS, Conductor, Grid, Key, RungFile, Step, Sweep, SweepLimit, SweepPlan, SweepResult};
+use crate::protocol::{Design, JobId, Metric};
+
+/// What the next sweep is to be, as it is edited.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepDraft {
+    /// The design that the grid varies; `None` = the one in force
+    pub base: Option<Design>,
+    /// What is varied: the key and its values as typed. An empty text varies nothing
+    pub axes: Vec<(Key, String)>,
+    /// Prompt tokens; 0 leaves prefill and TTFT out
+    pub n_prompt: u32,
+    /// Generated tokens; 0 leaves decode and ITL out
+    pub n_gen: u32,
+    /// How often each design is measured
+    pub blocks: u32,
+    /// The figure that decides
+    pub goal: Metric,
+    /// What a design must keep to
+    pub limits: Vec<SweepLimit>,
+    /// Ends after so many seconds
+    pub budget_seconds: Option<f64>,
+    /// Frees the chat's model while it is measured, and loads it again afterwards: more memory for what is measured
+    pub free_chat_model: bool,
+}
+
+impl Default for SweepDraft {
+    fn default() -> Self {
+        Self {
+            base: None,
+            axes: vec![(Key::Rung, "all".into()), (Key::Threads, String::new())],
+            n_prompt: 512,
+            n_gen: 128,
+            blocks: BLOCKS,
+            goal: Metric::DecodeTps,
+            limits: Vec::new(),
+            budget_seconds: None,
+            free_chat_model: false,
+        }
+    }
+}
+
+impl SweepDraft {
+    /// The plan that it makes of a design and the rungs of its family that are on disk; nothing is known of the candidates yet.
+    ///
+    /// # Errors
+    /// A sentence that names the key: see [`Grid`] and [`SweepPlan::fault`].
+    pub fn plan(&self, base: &Design, rungs: &[RungFile]) -> Result<SweepPlan, String> {
+        let mut grid = Grid::default();
+        for (key, values) in self.axes.iter().filter(|(_, values)| !values.trim().is_empty()) {
+            grid.set(*key, values).map_err(|error| error.to_string())?;
+        }
+        let plan = SweepPlan {
+            candidates: grid.candidates(base, rungs).map_err(|error| error.to_string())?,
+            n_prompt: self.n_prompt,
+            n_gen: self.n_gen,
+            blocks: self.blocks,
+            goal: self.goal,
+            limits: self.limits.clone(),
+            budget_seconds: self.budget_seconds,
+            ..SweepPlan::default()
+        };
+        plan.fault().map_or(Ok(plan), Err)
+    }
+}
+
+/// What the running sweep is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Doing {
+    /// No sweep runs
+    #[default]
+    Nothing,
+    /// Headers are read: do the designs fit?
+    Preparing,
+    /// A step runs
+    Measuring(JobId),
+    /// The running step was told to end, because something else needs the processor
+    GivingWay(JobId),
+    /// Nothing is measured until the processor is free: the reason, as a sentence
+    Held(&'static str),
+    /// The machine is left alone
+    Resting {
+        /// until then, seconds
+        until: f64,
+        /// because of this, as a sentence
+        why: String,
+    },
+    /// It was told to end and the running step has not answered yet
+    Stopping(JobId),
+}
+
+/// An unfinished sweep on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its name
+    pub name: String,
+    /// When it was last written, Unix time, milliseconds
+    pub modified_ms: i64,
+}
+
+/// Everything about measuring.
+#[derive(Clone, Debug, Default)]
+pub struct Measure {
+    /// What the next sweep is to be
+    pub draft: SweepDraft,
+    /// Why it cannot be started as it is; `None` when it can
+    pub draft_problem: Option<String>,
+    /// How many designs it has
+    pub draft_designs: usize,
+    /// What the running sweep is doing
+    pub doing: Doing,
+    /// What has been found by the sweep that runs, or ran last
+    pub result: Option<SweepResult>,
+    /// Counts changes of what has been found
+    pub revision: u64,
+    /// Unfinished sweeps, the latest first: to be offered at the start
+    pub unfinished: Vec<Unfinished>,
+    pub(super) conductor: Option<Conductor>,
+    pub(super) reload: Option<Design>,
+    /// Runs on their way to the disk: the number of the save, and the candidate
+    pub(super) keeping: Vec<(u64, usize)>,
+}
+
+impl Measure {
+    /// The sweep that runs, or ran last.
+    pub fn sweep(&self) -> Option<&Sweep> {
+        self.conductor.as_ref().map(Conductor::sweep)
+    }
+
+    /// Whether a sweep is under way, whatever holds it.
+    pub fn is_running(&self) -> bool {
+        self.doing != Doing::Nothing
+    }
+
+    /// The candidate that is measured now and the block it is in.
+    pub fn current(&self) -> Option<(usize, usize)> {
+        match (&self.doing, self.sweep()?.next()) {
+            (Doing::Measuring(_) | Doing::GivingWay(_) | Doing::Stopping(_), Step::Measure { block, candidate, .. }) => {
+                Some((candidate, block))
+            }
+            _ => None,
+        }
+    }
+
+    /// How far the sweep is, 0..1.
+    pub fn fraction(&self) -> f32 {
+        let Some(conductor) = &self.conductor else { return 0.0 };
+        let (done, all) = conductor.sweep().progress();
+        if all == 0 { 0.0 } else { ((done as f64 + conductor.fraction()) / all as f64).clamp(0.0, 1.0) as f32 }
+    }
+
+    /// Whether the sweep that ran last can be taken up again.
+    pub fn can_resume(&self) -> bool {
+        use crate::measure::sweep::End;
+        !self.is_running() && self.sweep().is_some_and(|sweep| matches!(sweep.ended(), None | Some(End::Cancelled | End::Budget)))
+    }
+
+    /// Takes what the sweep has found now.
+    pub(super) fn refresh(&mut self) {
+        self.result = self.sweep().map(Sweep::result);
+        self.revision += 1;
+    }
+}

@@ -1,0 +1,70 @@
+//! What can be asked of the Quality page.
+
+use std::path::PathBuf;
+
+use super::{HeatBy, Variant};
+use crate::store::ChatId;
+
+/// What a person asks of the Quality page.
+#[derive(Clone, Debug, PartialEq)]
+pub enum QualityAction {
+    /// Take this file for right
+    SetReference(PathBuf),
+    /// Compare a rung, or no longer
+    ToggleRung(PathBuf),
+    /// Compare in a variant, or no longer
+    ToggleVariant(Variant),
+    /// Read the text that ships with the program
+    UseBuiltin,
+    /// Ask for a text file
+    PickText,
+    /// Read this file
+    UseFile(PathBuf),
+    /// Read what was pasted
+    UsePasted,
+    /// What was pasted
+    SetPasted(String),
+    /// Read this chat
+    UseChat(ChatId),
+    /// Tokens of a chunk
+    SetChunk(u32),
+    /// Most chunks; 0 = all
+    SetMaxChunks(u32),
+    /// Stop once every mean is known this well, per cent; 0 = read on
+    SetTight(u32),
+    /// Compare what was set up
+    Measure,
+    /// Compare every rung on disk
+    MeasureLadder,
+    /// Compare greedy answers of the candidate on screen
+    MeasureAnswers,
+    /// End the comparison; what was measured stays
+    Stop,
+    /// Put the result away and set another one up
+    Clear,
+    /// Show another candidate
+    Show(usize),
+    /// Colour the text by another figure
+    SetHeat(HeatBy),
+    /// Colour only tokens of at least this level
+    SetFromLevel(u8),
+    /// Look at a token
+    Select(Option<usize>),
+    /// Look at the next worse (-1) or the next less bad (1) token
+    Worst(i32),
+    /// Write the result to a file
+    Export(QualityForm),
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QualityForm {
+    /// A line a candidate
+    Csv,
+    /// Everything but the tokens
+    Json,
+    /// A table for a document
+    Markdown,
+    /// A line a token of the candidate on screen
+    Tokens,
+}

@@ -1,0 +1,287 @@
+//! What a sweep is to do: the designs, the cells, how often, and what a design must keep to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::pareto::{Axis, Better, Bound, Limit};
+use crate::protocol::{BenchTest, Design, EngineError, Environment, MemoryUse, Metric, QualityText};
+
+/// Blocks that are measured unless something else is said: `verdict` wants an even number, and at least eight.
+pub const BLOCKS: u32 = 8;
+
+/// What a file's header says of a design, read before anything is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// Name of the model
+    pub model: String,
+    /// `Q4_K_M`
+    pub quant: String,
+    /// Bytes on disk, all shards together
+    pub file_size: u64,
+    /// Fingerprint of the file, where it is known
+    pub model_hash: String,
+    /// Memory the design takes; an estimate
+    pub memory: MemoryUse,
+    /// Bytes of weights that decoding a token reads
+    pub weights_read: u64,
+    /// Bytes of cache that it reads for each token in the cache
+    pub kv_read: u64,
+    /// Multiplications and additions of a prompt token, attention aside: see `roofline::ops_per_token`
+    pub ops_per_token: f64,
+}
+
+/// One point of a sweep: a design, and how full its cache is when it is measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Candidate {
+    /// The values of the grid that make it: `Q8_0, threads 4`; empty when nothing is varied
+    pub label: String,
+    /// The design
+    pub design: Design,
+    /// Tokens in the KV cache beforehand
+    pub depth: u32,
+    /// What is known of it before it is measured
+    pub facts: Facts,
+    /// Why it cannot be measured, when that is known beforehand: no such file, does not fit
+    pub refusal: Option<EngineError>,
+}
+
+/// A limit that a design must keep to: at most, or at least where more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepLimit {
+    /// Which figure
+    pub metric: Metric,
+    /// In the figure's own unit
+    pub value: f64,
+}
+
+impl SweepLimit {
+    /// Reads `KEY=VALUE`. Keys are the figures' own (`ttft_ms`, `kld`, `decode_tps`; memory and size in bytes), and `memory_gib`,
+    /// `memory_mib`, `size_gb`, `size_mb`.
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or_else(|| format!("Limit {text:?}: write it as KEY=VALUE"))?;
+        let key = key.trim();
+        let (metric, unit) = match key {
+            "memory_gib" => (Metric::PeakMemory, f64::from(1 << 30)),
+            "memory_mib" => (Metric::PeakMemory, f64::from(1 << 20)),
+            "size_gb" => (Metric::FileSize, 1e9),
+            "size_mb" => (Metric::FileSize, 1e6),
+            _ => match Metric::by_key(key) {
+                Some(metric) => (metric, 1.0),
+                None => {
+                    let own: Vec<&str> = Metric::ALL.iter().map(|metric| metric.key()).collect();
+                    let all = own.join(", ");
+                    return Err(format!("Limit {key}: there is no such figure; there are memory_gib, memory_mib, size_gb, size_mb, {all}"));
+                }
+            },
+        };
+        match value.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() && value >= 0.0 => Ok(Self { metric, value: value * unit }),
+            _ => Err(format!("Limit {key}: {:?} is not a number of 0 or more", value.trim())),
+        }
+    }
+
+    /// For `pareto`; the points of a sweep have every figure at its place in [`Metric::ALL`].
+    pub fn bound(&self) -> Limit {
+        let bound = if self.metric.higher_is_better() { Bound::AtLeast } else { Bound::AtMost };
+        Limit { axis: index(self.metric), bound, value: self.value }
+    }
+}
+
+/// Place of a figure in the points of a sweep.
+pub fn index(metric: Metric) -> usize {
+    Metric::ALL.iter().position(|other| *other == metric).unwrap_or(Metric::ALL.len())
+}
+
+/// A figure as an axis of those points.
+pub fn axis(metric: Metric) -> Axis {
+    Axis { index: index(metric), better: if metric.higher_is_better() { Better::Higher } else { Better::Lower } }
+}
+
+/// What quality loss is measured on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepQuality {
+    /// What is taken for right: the largest rung
+    pub reference: Design,
+    /// The text
+    pub text: QualityText,
+    /// What it is called
+    pub name: String,
+    /// Its fingerprint
+    pub hash: String,
+    /// Tokens of a chunk
+    pub n_ctx: u32,
+    /// Most chunks; 0 = all
+    pub max_chunks: u32,
+}
+
+/// A whole sweep. Two sweeps with the same plan make the same measurements in the same order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SweepPlan {
+    /// Names it: the group of its runs, the name of its file
+    pub name: String,
+    /// What is compared
+    pub candidates: Vec<Candidate>,
+    /// Prompt tokens of the pp cell; 0 leaves it out, and with it prefill speed and TTFT
+    pub n_prompt: u32,
+    /// Generated tokens of the tg cell; 0 leaves it out, and with it decode speed and ITL
+    pub n_gen: u32,
+    /// How often each candidate is measured, once a block
+    pub blocks: u32,
+    /// Whether to leave out every warm-up
+    pub no_warmup: bool,
+    /// What is best: the figure that decides
+    pub goal: Metric,
+    /// What a design must keep to
+    pub limits: Vec<SweepLimit>,
+    /// Ends early rather than take longer, seconds; what was measured stands
+    pub budget_seconds: Option<f64>,
+    /// Of the order
+    pub seed: u64,
+    /// Measures quality loss, too
+    pub quality: Option<SweepQuality>,
+    /// Looks for the best for the goal, instead of measuring everything equally often
+    pub search: bool,
+    /// Bytes of models and contexts that the engine may keep between measurements; what does not fit is loaded again
+    pub keep_warm_bytes: u64,
+    /// What it runs on; the model's part is filled in for each run
+    pub environment: Environment,
+    /// The machine's rate of multiplications and additions, 10^9 a second, where it was measured
+    pub ops_gflops: Option<f64>,
+}
+
+impl Default for SweepPlan {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            candidates: Vec::new(),
+            n_prompt: 512,
+            n_gen: 128,
+            blocks: BLOCKS,
+            no_warmup: false,
+            goal: Metric::DecodeTps,
+            limits: Vec::new(),
+            budget_seconds: None,
+            seed: 1,
+            quality: None,
+            search: false,
+            keep_warm_bytes: 0,
+            environment: Environment::default(),
+            ops_gflops: None,
+        }
+    }
+}
+
+impl SweepPlan {
+    /// The cells of a candidate: the prompt, then the generation.
+    pub fn tests(&self, candidate: &Candidate) -> Vec<BenchTest> {
+        let n_depth = candidate.depth;
+        let pp = BenchTest { n_prompt: self.n_prompt, n_gen: 0, n_depth };
+        let tg = BenchTest { n_prompt: 0, n_gen: self.n_gen, n_depth };
+        [pp, tg].into_iter().filter(|test| test.n_prompt > 0 || test.n_gen > 0).collect()
+    }
+
+    /// The figures that the front is made of: the speeds that are measured, memory, and quality loss when it is measured.
+    pub fn axes(&self) -> Vec<Metric> {
+        let mut axes = vec![self.goal];
+        let mut add = |wanted: bool, metric: Metric| {
+            if wanted && !axes.contains(&metric) {
+                axes.push(metric);
+            }
+        };
+        add(self.n_gen > 0, Metric::DecodeTps);
+        add(self.n_prompt > 0, Metric::PrefillTps);
+        add(true, Metric::PeakMemory);
+        add(self.quality.is_some(), Metric::Kld);
+        axes
+    }
+
+    /// What keeps the plan from being carried out, as a sentence.
+    pub fn fault(&self) -> Option<String> {
+        let measured = |metric: Metric| match metric {
+            Metric::DecodeTps | Metric::ItlP95Ms => self.n_gen > 0,
+            Metric::PrefillTps | Metric::TtftMs => self.n_prompt > 0,
+            Metric::PeakMemory | Metric::FileSize => true,
+            Metric::Kld | Metric::Perplexity | Metric::SameTop => self.quality.is_some(),
+            Metric::BothTps | Metric::EnergyPerToken => false,
+        };
+        if self.candidates.is_empty() {
+            return Some("There is no design to measure".into());
+        }
+        if self.n_prompt == 0 && self.n_gen == 0 {
+            return Some("There is nothing to measure: both sizes are 0".into());
+        }
+        if self.blocks == 0 {
+            return Some("A sweep needs at least one block".into());
+        }
+        if !measured(self.goal) {
+            return Some(format!("{} is the goal, but this sweep does not measure it", self.goal.name()));
+        }
+        let unmeasured = self.limits.iter().find(|limit| !measured(limit.metric))?;
+        Some(format!("A limit is set on {}, but this sweep does not measure it", unmeasured.metric.name()))
+    }
+}
+
+/// What quality depends on: neither threads nor batches change what a model says by more than rounding.
+fn quality_key(plan: &SweepPlan, candidate: usize) -> Option<impl PartialEq + use<>> {
+    let design = &plan.candidates.get(candidate)?.design;
+    Some((design.model.clone(), design.type_k, design.type_v, design.flash_attention))
+}
+
+/// Candidates that say the same as this one.
+pub(super) fn of_the_same_quality(plan: &SweepPlan, candidate: usize) -> Vec<usize> {
+    let key = quality_key(plan, candidate);
+    (0..plan.candidates.len()).filter(|other| quality_key(plan, *other) == key).collect()
+}
+
+/// The first candidate of each quality that is not refused.
+pub(super) fn one_of_each_quality(plan: &SweepPlan) -> Vec<usize> {
+    let mut chosen: Vec<usize> = Vec::new();
+    for (i, candidate) in plan.candidates.iter().enumerate() {
+        if candidate.refusal.is_none() && chosen.iter().all(|other| quality_key(plan, *other) != quality_key(plan, i)) {
+            chosen.push(i);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_units_and_a_side() {
+        assert_eq!(SweepLimit::parse("ttft_ms=800"), Ok(SweepLimit { metric: Metric::TtftMs, value: 800.0 }));
+        assert_eq!(SweepLimit::parse("memory_gib=6").unwrap().value, 6.0 * 1024.0 * 1024.0 * 1024.0);
+        assert_eq!(SweepLimit::parse("size_mb=600").unwrap(), SweepLimit { metric: Metric::FileSize, value: 6e8 });
+        assert_eq!(SweepLimit::parse("decode_tps = 40").unwrap().bound().bound, Bound::AtLeast);
+        assert_eq!(SweepLimit::parse("kld=0.05").unwrap().bound().bound, Bound::AtMost);
+        for bad in ["ttft_ms", "ttft=1", "kld=", "kld=-1", "kld=nan", "kld=inf", "=1"] {
+            let error = SweepLimit::parse(bad).unwrap_err();
+            assert!(error.contains(bad.split('=').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_cannot_answer_says_so() {
+        let plan = SweepPlan { candidates: vec![Candidate::default()], ..SweepPlan::default() };
+        assert_eq!(plan.fault(), None);
+        let faulty = [
+            SweepPlan { candidates: Vec::new(), ..plan.clone() },
+            SweepPlan { n_prompt: 0, n_gen: 0, ..plan.clone() },
+            SweepPlan { blocks: 0, ..plan.clone() },
+            SweepPlan { goal: Metric::Kld, ..plan.clone() },
+            SweepPlan { n_gen: 0, ..plan.clone() },
+            SweepPlan { limits: vec![SweepLimit { metric: Metric::TtftMs, value: 1.0 }], n_prompt: 0, ..plan.clone() },
+        ];
+        for plan in faulty {
+            assert!(plan.fault().is_some(), "{plan:?}");
+        }
+        assert_eq!(plan.tests(&Candidate { depth: 7, ..Candidate::default() }).len(), 2);
+        assert_eq!(plan.axes(), [Metric::DecodeTps, Metric::PrefillTps, Metric::PeakMemory]);
+    }
+}
