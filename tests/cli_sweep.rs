@@ -143,7 +143,7 @@ fn what_is_typed_wrong_is_named() {
         (&["m/tiny-F16.gguf", "--grid", "rung=Q2_K"], "Q2_K"),
         (&["m/tiny-F16.gguf", "--grid", "threads=4-1"], "threads"),
         (&["m/tiny-F16.gguf", "--limit", "tps=4"], "tps"),
-        (&["m/tiny-F16.gguf", "--limit", "kld=0.1"], "text"),
+        (&["m/tiny-F16.gguf", "--text", "nowhere.txt"], "text"),
         (&["m/tiny-F16.gguf", "--goal", "beauty"], "beauty"),
         (&["m/tiny-F16.gguf", "-p", "0", "-n", "0"], "nothing"),
         (&["--resume", "sweep-0"], "sweep"),

@@ -651,7 +651,7 @@ fn the_rail_goes_to_pages() {
     let mut harness = harness(busy_state());
     harness.get_by_label("Library").click();
     assert_eq!(asked(&mut harness), [Action::Navigate(Page::Library)]);
-    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num4);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Num7);
     assert_eq!(asked(&mut harness), [Action::Navigate(Page::Settings)]);
 }
 

@@ -78,9 +78,28 @@ fn the_window_loads_generates_and_switches() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let json: serde_json::Value = serde_json::from_str(&text).expect("one JSON document");
     let window = &json["window"];
-    assert!(window["decode_tps_windowed"].as_f64().expect("decode was measured") > 0.0, "{window}");
-    assert!(window["switch_ms"].as_f64().expect("the switch was measured") > 0.0, "{window}");
-    assert!(window["first_frame_ms"].as_f64().expect("a first frame") > 0.0, "{window}");
+    for name in [
+        "first_frame_ms",
+        "decode_tps_windowed",
+        "decode_tps_headless",
+        "decode_ratio",
+        "cpu_ms_per_frame",
+        "switch_ms",
+        "switch_bare_ms",
+        "switch_ratio",
+        "switch_reread_tokens",
+        "warm_flip_ms",
+        "warm_flip_reread_tokens",
+    ] {
+        assert!(window[name].as_f64().is_some_and(|figure| figure > 0.0), "{name}: {window}");
+    }
+    assert!(window["idle_seconds"].as_f64().is_some_and(|seconds| seconds >= 10.0), "{window}");
+    assert!(window["ui_cpu_percent_idle"].as_f64().is_some_and(|percent| percent < 50.0), "{window}");
+    // a drive has a folder of its own
+    assert!(
+        !home.path().join("data").join("chats.db").exists() && !home.path().join("config").exists(),
+        "the user's folders are left alone"
+    );
     assert_eq!(window["switched"][0], "Q4_1");
     let bytes = std::fs::read(&picture).expect("a picture");
     assert!(bytes.len() > 20_000, "the picture shows something: {} bytes", bytes.len());

@@ -121,6 +121,8 @@ pub enum Action {
     SetStopTexts(Vec<String>),
     /// Put a text on the clipboard
     Copy(String),
+    /// Ask where, then write a text: the name that is offered, the text
+    SaveText(String, String),
     /// Save the open chat as Markdown
     ExportChat,
 

@@ -1,7 +1,13 @@
 //! Measuring in the window: what the next sweep is to be, the one that runs, and what it has found so far.
 
-use crate::measure::sweep::{BLOCKS, Conductor, Grid, Key, RungFile, Step, Sweep, SweepLimit, SweepPlan, SweepResult};
-use crate::protocol::{Design, JobId, Metric};
+use crate::library::text::EVALUATION;
+use crate::measure::sweep::{BLOCKS, Conductor, Grid, Key, RungFile, Step, Sweep, SweepLimit, SweepPlan, SweepQuality, SweepResult};
+use crate::protocol::{Design, JobId, Metric, QualityText};
+
+/// Tokens of a chunk of the text that quality loss is measured on, as llama-perplexity has it.
+const LOSS_CHUNK: u32 = 512;
+/// Most chunks of it: some 2,000 scored tokens tell rungs apart.
+const LOSS_CHUNKS: u32 = 8;
 
 /// What the next sweep is to be, as it is edited.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +28,10 @@ pub struct SweepDraft {
     pub limits: Vec<SweepLimit>,
     /// Ends after so many seconds
     pub budget_seconds: Option<f64>,
+    /// Measures quality loss, too: on the text that ships with the program, against the best rung on disk
+    pub with_loss: bool,
+    /// Looks for the best for the goal under the limits, instead of measuring everything equally often
+    pub search: bool,
     /// Frees the chat's model while it is measured, and loads it again afterwards: more memory for what is measured
     pub free_chat_model: bool,
 }
@@ -37,6 +47,8 @@ impl Default for SweepDraft {
             goal: Metric::DecodeTps,
             limits: Vec::new(),
             budget_seconds: None,
+            with_loss: false,
+            search: false,
             free_chat_model: false,
         }
     }
@@ -60,9 +72,31 @@ impl SweepDraft {
             goal: self.goal,
             limits: self.limits.clone(),
             budget_seconds: self.budget_seconds,
+            quality: self.quality(base, rungs),
+            search: self.search,
             ..SweepPlan::default()
         };
         plan.fault().map_or(Ok(plan), Err)
+    }
+}
+
+impl SweepDraft {
+    /// What quality loss is measured on, where it is asked for or a limit needs it.
+    fn quality(&self, base: &Design, rungs: &[RungFile]) -> Option<SweepQuality> {
+        let needed = |limit: &SweepLimit| matches!(limit.metric, Metric::Kld | Metric::Perplexity | Metric::SameTop);
+        if !self.with_loss && !self.limits.iter().any(needed) {
+            return None;
+        }
+        // rungs come best first
+        let best = rungs.first().map_or_else(|| base.model.clone(), |(_, file)| file.clone());
+        Some(SweepQuality {
+            reference: Design { threads: base.threads, threads_batch: base.threads_batch, ..Design::for_model(best) },
+            text: QualityText::Plain(EVALUATION.into()),
+            name: "the evaluation text".into(),
+            hash: String::new(),
+            n_ctx: LOSS_CHUNK,
+            max_chunks: LOSS_CHUNKS,
+        })
     }
 }
 

@@ -28,7 +28,7 @@ pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};
 pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
-pub use quality::{HeatBy, Quality, QualityAction, QualityForm};
+pub use quality::{HeatBy, LadderPoint, Quality, QualityAction, QualityForm};
 pub use repeat::{Measuring, Outcome, Purpose};
 pub use state::{
     Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,

@@ -31,6 +31,8 @@ pub enum Page {
     Chat,
     /// The same prompt to several designs
     Compare,
+    /// Which design is best
+    Measure,
     /// What a rung costs in quality
     Quality,
     /// Families, rungs, folders
@@ -43,13 +45,14 @@ pub enum Page {
 
 impl Page {
     /// Every page, in the rail's order.
-    pub const ALL: [Self; 6] = [Self::Chat, Self::Compare, Self::Quality, Self::Library, Self::Runs, Self::Settings];
+    pub const ALL: [Self; 7] = [Self::Chat, Self::Compare, Self::Measure, Self::Quality, Self::Library, Self::Runs, Self::Settings];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "Chat",
             Self::Compare => "Compare",
+            Self::Measure => "Measure",
             Self::Quality => "Quality",
             Self::Library => "Library",
             Self::Runs => "Runs",

@@ -131,9 +131,7 @@ fn rungs(model: &Path) -> Vec<RungFile> {
 
 /// What quality loss is measured on: the text, against the largest file among the candidates and their family.
 fn quality(args: &SweepArgs, base: &Design, candidates: &[Candidate], rungs: &[RungFile]) -> Result<SweepQuality, CliError> {
-    let Some(file) = &args.text else {
-        return Err(CliError::usage("A limit is set on quality, but there is no text to measure it on").hint("Give one with --text FILE"));
-    };
+    let file = args.text.as_deref().unwrap_or(library::text::BUILTIN);
     let mut text = super::quality::text(file)?;
     if args.chunks > 0 {
         let mut end = (args.chunks as usize * args.chunk as usize).saturating_mul(BYTES_PER_TOKEN).min(text.len());
@@ -148,7 +146,7 @@ fn quality(args: &SweepArgs, base: &Design, candidates: &[Candidate], rungs: &[R
     Ok(SweepQuality {
         reference: Design { threads: base.threads, threads_batch: base.threads_batch, ..Design::for_model(largest) },
         text: QualityText::Plain(text),
-        name: Path::new(file).file_name().map_or_else(|| file.clone(), |name| name.to_string_lossy().into_owned()),
+        name: Path::new(file).file_name().map_or_else(|| file.to_owned(), |name| name.to_string_lossy().into_owned()),
         hash: String::new(),
         n_ctx: args.chunk,
         max_chunks: args.chunks,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::protocol::Metric;
+
 /// Shown for what was not measured.
 pub const ABSENT: &str = "\u{2013}";
 
@@ -138,6 +140,42 @@ pub fn bits_per_weight(value: f64) -> String {
     if value.is_finite() && value > 0.0 { format!("{value:.2}") } else { ABSENT.into() }
 }
 
+/// A figure with its unit: `149.1 t/s`, `103 ms`, `426 MB`, `0.005`, `95.6 %`.
+pub fn metric(metric: Metric, value: f64) -> String {
+    let number = metric_number(metric, value);
+    match metric_unit(metric) {
+        "" => number,
+        _ if number == ABSENT => number,
+        unit => format!("{number} {unit}"),
+    }
+}
+
+/// A figure without its unit, for a column that says it above; bytes and times keep theirs, which depends on the size.
+pub fn metric_number(metric: Metric, value: f64) -> String {
+    if !value.is_finite() {
+        return ABSENT.into();
+    }
+    match metric {
+        Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => tps(value),
+        Metric::TtftMs | Metric::ItlP95Ms => millis(value),
+        Metric::PeakMemory | Metric::FileSize => bytes(value.max(0.0) as u64),
+        Metric::Kld if value.abs() < 0.0995 => format!("{value:.4}"),
+        Metric::Kld => format!("{value:.3}"),
+        Metric::Perplexity => format!("{value:.2}"),
+        Metric::SameTop => format!("{:.1} %", value * 100.0),
+        Metric::EnergyPerToken => format!("{value:.3}"),
+    }
+}
+
+/// The unit that [`metric_number`] leaves out; empty where there is none or the number has it.
+pub fn metric_unit(metric: Metric) -> &'static str {
+    match metric {
+        Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => "t/s",
+        Metric::EnergyPerToken => "J/token",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +241,23 @@ mod tests {
         assert_eq!(millis(1240.0), "1,240 ms");
         assert_eq!(millis(61_000.0), "1 min 1 s");
         assert_eq!(duration(Duration::from_millis(210)), "0.21 s");
+    }
+
+    #[test]
+    fn figures_have_their_units() {
+        for (metric_, value, want) in [
+            (Metric::DecodeTps, 149.13, "149.1 t/s"),
+            (Metric::PrefillTps, 948.2, "948 t/s"),
+            (Metric::TtftMs, 103.2, "103 ms"),
+            (Metric::PeakMemory, 426e6, "426 MB"),
+            (Metric::Kld, 0.00512, "0.0051"),
+            (Metric::Kld, 0.1849, "0.185"),
+            (Metric::SameTop, 0.956, "95.6 %"),
+            (Metric::EnergyPerToken, 0.25, "0.250 J/token"),
+            (Metric::DecodeTps, f64::NAN, ABSENT),
+        ] {
+            assert_eq!(metric(metric_, value), want);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! with its formula in the docstring.
 
 pub mod bench;
+pub mod board;
 pub mod format;
 pub mod kept;
 pub mod lanes;
@@ -10,6 +11,7 @@ pub mod pareto;
 pub mod plan;
 pub mod quality;
 pub mod roofline;
+pub mod scaling;
 pub mod search;
 pub mod series;
 pub mod stats;
@@ -18,6 +20,7 @@ pub mod verdict;
 pub mod versus;
 
 pub use bench::{BenchReport, Trust};
+pub use board::{Board, MetricLimit};
 pub use roofline::Roofline;
 pub use series::{Point, Series};
 pub use stats::{Interval, Summary};

@@ -10,9 +10,10 @@
 //! that may be the best get twice the repetitions, the worse half is dropped, and so on.
 //! **Paired blocks**: the finalists are measured in the order of `order::schedule` and compared by `verdict::compare`.
 //!
-//! **It ends** when no untried design has a chance of more than [`Options::doubt`] to be better than the best by [`Options::worth`], or
-//! when the next step would not fit the budget. Chances are the model's, widened by how badly it foretells designs that were measured.
-//! The same seed and the same answers give the same questions.
+//! **It ends** when no untried design has a chance of more than [`Options::doubt`] to be better than the best by [`Options::worth`], and
+//! the likeliest of them, as many as the square root of all, were tried in vain; or when the next step would not fit the budget, or the
+//! search has taken [`Options::share`] of the time that measuring everything would. Chances are the model's, widened by how badly it
+//! foretells designs that were measured. The same seed and the same answers give the same questions.
 //!
 //! **Why not a crate**: a finite set, noise that shrinks with repetitions, seconds that differ between designs, limits known beforehand,
 //! and reasons why a design cannot win. egobox-ego (194 packages) optimises a noise-free function of continuous or mixed variables;
@@ -112,11 +113,13 @@ pub struct Options {
     pub finalists: usize,
     /// Blocks to compare them in; an even number
     pub blocks: usize,
+    /// Looks no further than this part of the time that measuring everything would take (the finals come on top): 0.2
+    pub share: f64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, budget: None, worth: 0.03, doubt: 0.05, finalists: 3, blocks: 6 }
+        Self { seed: 0, budget: None, worth: 0.03, doubt: 0.05, finalists: 3, blocks: 6, share: 0.2 }
     }
 }
 
@@ -172,6 +175,8 @@ pub enum End {
     Settled,
     /// The next step would not fit the budget
     Budget,
+    /// Its share of what measuring everything takes is used up, and some untried design may still be better
+    Share,
     /// No design runs and keeps to the limits, as far as can be told
     Infeasible,
 }

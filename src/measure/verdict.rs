@@ -108,6 +108,20 @@ pub fn compare(a: &[f64], b: &[f64], comparisons: usize, alpha: f64) -> Option<C
     Some(comparison)
 }
 
+/// Where the middle of the repetitions of one design lies with 95 % confidence: the trimmed geometric mean with its interval, as
+/// [`compare`] has them of ratios. It says how well a figure is known, not whether two designs differ: that is for pairs to say.
+///
+/// `None` under three values, and for values that are not positive and finite.
+pub fn middle(values: &[f64]) -> Option<Interval> {
+    if values.len() < MIN_PAIRS || !values.iter().all(|v| *v > 0.0 && v.is_finite()) {
+        return None;
+    }
+    let mut logs: Vec<f64> = values.iter().map(|v| v.ln()).collect();
+    logs.sort_by(f64::total_cmp);
+    let (centre, half) = trimmed_mean(&logs, ALPHA)?;
+    Some(Interval { low: (centre - half).exp(), high: (centre + half).exp(), level: 1.0 - ALPHA })
+}
+
 /// Trimmed mean of sorted values and half the width of its interval at level `1 - alpha` (Yuen 1974). `None` for no values.
 fn trimmed_mean(sorted: &[f64], alpha: f64) -> Option<(f64, f64)> {
     let n = sorted.len();

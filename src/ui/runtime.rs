@@ -366,15 +366,11 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
     let run = move || {
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
-        for mut event in events {
+        for event in events {
             if let Speaker::Chat(recorder) = &speaker {
                 recorder.event(&event);
             } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
                 continue;
-            }
-            if let Event::Tokens { batch, .. } = &mut event {
-                // kept on disk and read from there by whoever looks
-                batch.probs = Vec::new();
             }
             let urgency = match &event {
                 _ if matches!(speaker, Speaker::Measurer) => {

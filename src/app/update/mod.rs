@@ -37,6 +37,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         }
         Action::DismissNotice(id) => state.notices.dismiss(id),
         Action::Copy(text) => effects.push(Effect::Copy(text)),
+        Action::SaveText(name, text) => effects.push(Effect::SaveText { name, text }),
         Action::Quit => effects.push(Effect::Quit),
         Action::Stop => stop(state, now, &mut effects),
         Action::Recover => load::recover(state, now, &mut effects),

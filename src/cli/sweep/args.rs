@@ -12,7 +12,7 @@ use crate::measure::sweep::{self, SweepLimit};
 const SWEEP: &str = "\
 Keys of --grid: rung, threads, threads-batch, batch-size, ubatch-size, ctx-size, depth, cache-type-k, cache-type-v, flash-attn, mmap,
 gpu-layers. Values are lists and ranges as llama-bench writes them: 1,2,4 or 1-8*2 or 128-512+128; rung=all is every level on disk.
-Keys of --limit: ttft_ms, itl_p95_ms, memory_gib, memory_mib, size_gb, size_mb, kld (needs --text), decode_tps, prefill_tps (at least).
+Keys of --limit: ttft_ms, itl_p95_ms, memory_gib, memory_mib, size_gb, size_mb, kld, decode_tps, prefill_tps (at least).
 Every block measures each design once, in a balanced random order; designs are said to differ only when the interval of their paired ratio
 leaves one out. Ctrl-C keeps what was measured, and the sweep can be resumed.";
 
@@ -65,7 +65,8 @@ pub struct SweepArgs {
     /// Blocks: how often each design is measured; an even number of at least 8 is best
     #[arg(short = 'r', long, value_name = "N", default_value_t = sweep::BLOCKS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub blocks: u32,
-    /// Measure quality loss against the largest level on this text (UTF-8; `-` reads it from standard input)
+    /// Measure quality loss against the largest level on this text (UTF-8; `-` reads it from standard input; `builtin` is the text that ships
+    /// with the program, and taken where a limit asks for it and no text is given)
     #[arg(long, value_name = "FILE")]
     pub text: Option<String>,
     /// Tokens of a chunk of the text

@@ -58,14 +58,14 @@ fn cells(plan: &BenchPlan, warm: &mut Warm, capture: &Capture, job: &Job) -> Res
     let model = warm.model(&plan.design, capture, job)?;
     let total = plan.tests.len() as u64 * u64::from(plan.repetitions);
     let mut done = 0;
-    let mut depth = None;
+    let mut depths = Vec::new();
     for test in &plan.tests {
         job.progress(Stage::Bench, done, total);
         let want = context_of(plan, *test, &model);
         // taken out: a context that fails in the middle of a cell is not used again
         let mut bench = warm.take(&model, &want, capture)?;
-        if bench.depth.is_none() {
-            bench.depth = depth.take();
+        if bench.depths.is_empty() {
+            bench.depths = std::mem::take(&mut depths);
         }
         bench.runner.cancel_with(Some(job.cancel_flag()));
         let row = cell(plan, *test, &mut bench, began, job, &mut || {
@@ -75,7 +75,7 @@ fn cells(plan: &BenchPlan, warm: &mut Warm, capture: &Capture, job: &Job) -> Res
         bench.runner.cancel_with(None);
         if plan.keep_warm_bytes == 0 {
             // the next cell of the same depth takes its cache over
-            depth = bench.depth.take();
+            depths = std::mem::take(&mut bench.depths);
         } else {
             warm.put(bench);
         }
@@ -115,7 +115,7 @@ fn cell(
         job.check()?;
         bench.runner.clear();
         if test.n_depth > 0 {
-            bench.runner.fill(test.n_depth, &mut bench.depth)?;
+            bench.runner.fill(test.n_depth, &mut bench.depths)?;
         }
         let stretch = Stretch::begin();
         let mut gaps = Vec::with_capacity(test.n_gen as usize);

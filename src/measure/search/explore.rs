@@ -17,6 +17,9 @@ struct Promise {
 /// Chances of a limit between which it is uncertain enough to be measured with the goal.
 const UNCERTAIN: (f64, f64) = (0.03, 0.97);
 
+/// Visits that no share of the whole limits: a grid of a few designs is not worth searching.
+const FREE: usize = 24;
+
 /// Repetitions of a first visit, at most.
 const FIRST: f64 = 3.0;
 
@@ -30,7 +33,7 @@ impl Search {
             // between the levels of a line, one can be guessed from the next
             Scale::Ordinal(_) => feature.levels.len().saturating_sub(1).min(4),
         };
-        let wanted = gauss::env("OPEN", 2.0) as usize + self.problem.features.iter().map(levels).sum::<usize>();
+        let wanted = 2 + self.problem.features.iter().map(levels).sum::<usize>();
         let mut left: Vec<usize> = (0..self.problem.designs.len()).filter(|at| self.barred.get(*at) == Some(&None)).collect();
         self.draws.shuffle(&mut left);
         let instruments = self.cheap();
@@ -43,9 +46,8 @@ impl Search {
                 sds.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (at, sd)| if *sd > best.1 + 1e-9 { (at, *sd) } else { best });
             let design = left.remove(most.0);
             seen.push(Observation { levels: self.levels(design).to_vec(), value: 0.0, variance: 0.01 });
-            // what repetitions scatter by must be known from the first
-            let repetitions = if seen.len() <= 3 { 2 } else { 1 };
-            self.queue.push_back(Ask { design, instruments: instruments.clone(), repetitions, why: Why::Opening });
+            // two: what repetitions scatter by must be known from the first, and a burst must not lead astray
+            self.queue.push_back(Ask { design, instruments: instruments.clone(), repetitions: 2, why: Why::Opening });
         }
     }
 
@@ -127,11 +129,9 @@ impl Search {
         let view = self.view();
         let options = self.promises(&view);
         let incumbent = self.incumbent(&view);
-        let any: f64 = options.iter().map(|o| o.chance).sum();
-        let likely: Vec<&Promise> = options
-            .iter()
-            .filter(|o| o.chance > gauss::env("DOUBT", 0.05) * if incumbent.is_none() { 0.2 } else { 1.0 } || any > gauss::env("SUM", 1e9))
-            .collect();
+        // while nothing is known to keep to the limits, what is least unlikely to
+        let doubt = self.options.doubt * if incumbent.is_none() { 0.2 } else { 1.0 };
+        let likely: Vec<&Promise> = options.iter().filter(|o| o.chance > doubt).collect();
         if let Some(ask) = self.again(incumbent.map(|(_, mean)| mean)).filter(|ask| !self.over(ask, 0.0)) {
             return Step::Measure(ask);
         }
@@ -142,7 +142,14 @@ impl Search {
                 top = Some(option);
             }
         }
+        let everything = self.exhaustive(&view);
+        let visits: usize = self.tried.iter().map(|t| t.overhead.len()).sum();
+        let spent = self.spent;
+        let within = |share: f64| visits < FREE || spent < share * everything;
         if let Some(ask) = top.map(|o| o.ask.clone()) {
+            if incumbent.is_some() && !within(self.options.share) {
+                return self.finish(&view, End::Share);
+            }
             if !self.over(&ask, reserve) {
                 self.finals = None;
                 return Step::Measure(ask);
@@ -150,23 +157,22 @@ impl Search {
             return self.finish(&view, End::Budget);
         }
         let Some((_, best)) = incumbent else { return Step::Done(End::Infeasible) };
-        if let Some(ask) = self.check(&view, options, best) {
-            if !self.over(&ask, reserve) {
-                self.finals = None;
-                return Step::Measure(ask);
-            }
-            return self.finish(&view, End::Budget);
+        if within(0.75 * self.options.share)
+            && let Some(ask) = self.check(&view, options, best).filter(|ask| !self.over(ask, reserve))
+        {
+            self.finals = None;
+            return Step::Measure(ask);
         }
         self.finish(&view, End::Settled)
     }
 
     /// The likeliest of the unlikely: the model may be surer of itself than it should be. So many of them in a row must fail to be better
-    /// before it is believed, half the square root of the number of designs.
+    /// before it is believed: the square root of the number of designs.
     fn check(&mut self, view: &View, options: Vec<Promise>, best: f64) -> Option<Ask> {
         if best > self.checked.1 + 0.5 * self.options.worth {
             self.checked = (0, best);
         }
-        if self.checked.0 as f64 >= gauss::env("CHECKS", 0.5) * (view.goal.len() as f64).sqrt() {
+        if self.checked.0 as f64 >= (view.goal.len() as f64).sqrt() {
             return None;
         }
         let doubtful = |promise: &Promise| {
@@ -185,7 +191,8 @@ impl Search {
         top.map(|(_, ask)| ask)
     }
 
-    /// A design that was measured once or twice, is far from what the others say, and would be among the best by either: once more.
+    /// A design that was measured once or twice, with samples that are far apart or far from what the others say, and that would be among
+    /// the best by either: once more.
     fn again(&mut self, best: Option<f64>) -> Option<Ask> {
         let near = best.map_or(f64::NEG_INFINITY, |best| best - 2.0 * self.options.worth);
         let surprises = self.surprises();

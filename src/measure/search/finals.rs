@@ -84,6 +84,11 @@ impl Search {
             return Step::Done(end);
         }
         let mut field = self.contenders(view);
+        if let Some(ask) =
+            field.iter().take(self.options.finalists).find_map(|design| self.edge(view, *design)).filter(|ask| !self.over(ask, 0.0))
+        {
+            return Step::Measure(ask);
+        }
         let instruments = self.instruments_for(std::iter::once(self.problem.goal.index));
         // round r: 2^(r + 1) repetitions for FIELD / 2^r
         while 2 << self.rounds <= MOST {
@@ -104,6 +109,17 @@ impl Search {
             self.rounds += 1;
         }
         self.start_finals(view, &field, end)
+    }
+
+    /// More repetitions for a limit that a design may or may not keep to.
+    fn edge(&self, view: &View, design: usize) -> Option<Ask> {
+        let near = self.problem.limits.iter().zip(&view.holds).find(|(limit, holds)| {
+            let n = self.samples_of(design, limit.axis).len();
+            let shared = self.problem.figures.get(limit.axis).is_some_and(|f| f.depends_on.is_some());
+            !shared && (1..2 * MOST).contains(&n) && holds.get(design).is_some_and(|chance| (0.03..0.97).contains(chance))
+        });
+        let instruments = self.instruments_for(std::iter::once(near?.0.axis));
+        (!instruments.is_empty()).then_some(Ask { design, instruments, repetitions: 2, why: Why::Limits })
     }
 
     fn start_finals(&mut self, view: &View, field: &[usize], end: End) -> Step {

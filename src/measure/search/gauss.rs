@@ -97,7 +97,7 @@ impl Hyper {
     /// What is expected of values with this variance before any of them are looked into.
     pub(super) fn prior(features: usize, variance: f64) -> Self {
         let each = variance / features.max(1) as f64;
-        Self { main: vec![each; features], pair: env("PAIR", 0.1), alone: (env("ALONE", 0.01) * variance).max(1e-4) }
+        Self { main: vec![each; features], pair: 0.3, alone: (0.01 * variance).max(1e-4) }
     }
 
     fn get(&self, at: usize) -> f64 {
@@ -218,10 +218,6 @@ impl<'a> Process<'a> {
     }
 }
 
-pub(super) fn env(n: &str, d: f64) -> f64 {
-    std::env::var(n).ok().and_then(|s| s.parse().ok()).unwrap_or(d)
-}
-
 /// Several kernels, each with how probable the observations make it. One alone, the most probable, would be too sure of itself while
 /// there are few observations.
 #[derive(Clone, Debug, PartialEq)]
@@ -230,7 +226,7 @@ pub(super) struct Fits {
 }
 
 /// How many kernels are kept.
-const KEPT: usize = 6;
+const KEPT: usize = 3;
 
 /// Climbs from `start` to the most probable kernel, one hyperparameter at a time, and keeps what it passes. Their priors are log-normal
 /// around what [`Hyper::prior`] says, wide for features (a factor of six) and narrower for pairs and the rest (three), which few
@@ -263,7 +259,7 @@ pub(super) fn fit(kernels: &Kernels, seen: &[Observation], start: Option<&Fits>)
         }
     }
     passed.sort_by(|a, b| b.1.total_cmp(&a.1));
-    passed.truncate(env("KEPT", KEPT as f64) as usize);
+    passed.truncate(KEPT);
     let weights: Vec<f64> = passed.iter().map(|(_, reached)| (reached - top).exp()).collect();
     let sum: f64 = weights.iter().sum();
     Fits { kernels: passed.into_iter().zip(weights).map(|((hyper, _), weight)| (hyper, weight / sum)).collect() }

@@ -148,6 +148,9 @@ impl Search {
 
     /// The kernels of a figure, fitted anew when there is a fifth more to fit them to.
     fn fits(&mut self, figure: usize, seen: &[Observation]) -> Option<Fits> {
+        if seen.is_empty() {
+            return None;
+        }
         let kernels = self.kernels.get(figure)?;
         let kept = self.fits.get(figure)?.as_ref();
         let fresh = kept.is_some_and(|(n, _)| seen.len() * 5 < n * 6);
@@ -162,7 +165,7 @@ impl Search {
     fn beliefs(&mut self, figure: usize) -> Vec<(Belief, bool)> {
         let (seen, _) = self.observations(figure);
         let shift = self.shift(figure);
-        let fits = if seen.is_empty() { None } else { self.fits(figure, &seen) };
+        let fits = self.fits(figure, &seen);
         let process = fits.and_then(|fits| Ensemble::new(self.kernels.get(figure)?, &fits, &seen));
         let of = self.problem.figures.get(figure).and_then(|f| f.depends_on.as_deref());
         let belief = |design: usize| {
@@ -177,9 +180,10 @@ impl Search {
         (0..self.problem.designs.len()).map(belief).collect()
     }
 
-    /// Designs whose goal was measured few times and is far from what the others say, with both values; turned so that more is better.
+    /// Designs whose goal's samples are far apart or far from what the others say, with both values; turned so that more is better.
     pub(super) fn surprises(&mut self) -> Vec<(usize, f64, Belief)> {
         let goal = self.problem.goal;
+        let noise = self.noise(goal.index, self.shift(goal.index));
         let (seen, designs) = self.observations(goal.index);
         let Some(fits) = self.fits(goal.index, &seen) else { return Vec::new() };
         let Some(process) = self.kernels.get(goal.index).and_then(|kernels| Ensemble::new(kernels, &fits, &seen)) else {
@@ -187,7 +191,11 @@ impl Search {
         };
         let turn = if goal.better == Better::Higher { 1.0 } else { -1.0 };
         let of = |((o, design), left): ((&Observation, &usize), &Belief)| {
-            let odd = (o.value - left.mean).abs() > 2.5 * left.sd;
+            let samples = self.samples_of(*design, goal.index);
+            let extreme = |pick: fn(f64, f64) -> f64| samples.iter().copied().reduce(pick).unwrap_or(1.0).max(1e-9).ln();
+            // four deviations of the difference of two repetitions
+            let apart = extreme(f64::max) - extreme(f64::min) > 4.0 * (2.0 * noise).sqrt();
+            let odd = apart || (o.value - left.mean).abs() > 2.0 * left.sd;
             odd.then_some((*design, turn * o.value, Belief { mean: turn * left.mean, sd: left.sd }))
         };
         seen.iter().zip(&designs).zip(&process.left_out()).filter_map(of).collect()

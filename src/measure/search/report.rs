@@ -129,7 +129,7 @@ impl Search {
         Report { best, value, equals, others, end: self.ended, confirmed, tried, spent: self.spent, exhaustive: self.exhaustive(&view) }
     }
 
-    fn exhaustive(&self, view: &View) -> f64 {
+    pub(super) fn exhaustive(&self, view: &View) -> f64 {
         let instruments = self.instruments_for(std::iter::once(self.problem.goal.index).chain(self.problem.limits.iter().map(|l| l.axis)));
         let of = |at: usize| view.costs.overhead(at) + EXHAUSTIVE * view.costs.repetition(&instruments, at);
         (0..view.goal.len()).map(of).sum()

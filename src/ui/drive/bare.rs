@@ -161,6 +161,7 @@ mod tests {
             overflow: Overflow::Stop,
             json_schema: None,
             want_token_ids: false,
+            alternatives: 0,
         });
         bare.order(Order::Decode(design.clone(), request.clone()));
         assert!((answer(&bare).unwrap() - 400.0).abs() < 1.0);

@@ -11,6 +11,7 @@ pub mod design_bar;
 pub mod dialogs;
 pub mod library;
 pub mod log;
+pub mod measure;
 pub mod notices;
 pub mod quality;
 pub mod rail;
@@ -42,6 +43,8 @@ pub struct Views {
     pub design_bar: design_bar::DesignBarView,
     /// Of the telemetry column
     pub telemetry: telemetry::TelemetryView,
+    /// Of the measure page
+    pub measure: measure::MeasureView,
     /// Of the library page
     pub library: library::LibraryView,
     /// Of the quality page
@@ -89,6 +92,7 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
         CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match state.page {
             Page::Chat => chat::chat_page(ui, state, &mut views.chat, now.secs, actions),
             Page::Compare => compare::compare_page(ui, state, &mut views.compare, actions),
+            Page::Measure => measure::measure_page(ui, state, &mut views.measure, now.secs, actions),
             Page::Library => library::library_page(ui, state, &mut views.library, now.secs, actions),
             Page::Quality => quality::quality_page(ui, state, &mut views.quality, now.secs, actions),
             Page::Runs => runs::runs_page(ui, state, &mut views.runs, now.secs, actions),
@@ -127,6 +131,6 @@ fn aim(state: &AppState, views: &mut Views) {
         }
         Page::Library => views.library.focus_search |= search,
         Page::Runs => views.runs.focus_search |= search,
-        Page::Compare | Page::Quality | Page::Settings => {}
+        Page::Compare | Page::Measure | Page::Quality | Page::Settings => {}
     }
 }

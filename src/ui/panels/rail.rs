@@ -36,6 +36,7 @@ fn about(page: Page) -> &'static str {
     match page {
         Page::Chat => "Talk to the model",
         Page::Compare => "Ask several designs the same and see where they part",
+        Page::Measure => "Which design is best here: measure a set of them, and choose",
         Page::Quality => "What a quantization level costs, on your own text",
         Page::Library => "Models and quantization levels on this machine",
         Page::Runs => "What was measured, to find and to compare",
@@ -85,6 +86,13 @@ fn paint_page_icon(painter: &Painter, page: Page, rect: Rect, color: egui::Color
             }
             painter.line_segment([at(1.5, 11.0), at(7.0, 11.0)], stroke);
             painter.rect_filled(Rect::from_min_max(at(9.0, 9.5), at(14.5, 13.0)), 1.5, color);
+        }
+        Page::Measure => {
+            // two axes, and points that rise
+            painter.add(Shape::line(vec![at(2.0, 1.5), at(2.0, 14.0), at(14.5, 14.0)], stroke));
+            for (x, y) in [(5.5, 10.5), (8.5, 6.0), (12.5, 3.5)] {
+                painter.circle_filled(at(x, y), 1.7, color);
+            }
         }
         Page::Quality => {
             // a text of which one word stands out

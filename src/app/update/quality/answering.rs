@@ -70,6 +70,7 @@ fn ask(job: JobId, prompt: &str) -> Effect {
         overflow: Overflow::Stop,
         json_schema: None,
         want_token_ids: true,
+        alternatives: 0,
     };
     Effect::Quality(Box::new(Command::Generate { job, request }))
 }

@@ -184,3 +184,15 @@ fn the_chats_model_makes_room_where_that_is_wanted_and_comes_back() {
     let effects = on_action(&mut state, Action::StopSweep, now(3.0));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Inspect { .. })), "it is loaded again: {effects:?}");
 }
+
+#[test]
+fn a_limit_on_quality_has_it_measured_on_the_text_that_ships() {
+    let rungs = [("F16".to_owned(), PathBuf::from("a-F16.gguf")), ("Q4_1".to_owned(), PathBuf::from("a-Q4_1.gguf"))];
+    let base = Design::for_model("a-Q4_1.gguf");
+    assert!(draft().plan(&base, &rungs).unwrap().quality.is_none());
+    let limits = vec![SweepLimit { metric: Metric::Kld, value: 0.05 }];
+    for draft in [SweepDraft { with_loss: true, ..draft() }, SweepDraft { limits, ..draft() }] {
+        let quality = draft.plan(&base, &rungs).unwrap().quality.unwrap();
+        assert_eq!(quality.reference.model, PathBuf::from("a-F16.gguf"));
+    }
+}

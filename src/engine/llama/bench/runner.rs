@@ -10,6 +10,9 @@ use crate::engine::llama::model::Model;
 use crate::engine::llama::tokens;
 use crate::protocol::Effective;
 
+/// Filled caches that a context keeps: designs are measured in turns at a few depths.
+const MOST_DEPTHS: usize = 4;
+
 /// A context with the tokens to feed it.
 pub(super) struct Runner {
     ctx: Ctx,
@@ -107,15 +110,19 @@ impl Runner {
     }
 
     /// Fills the cache untimed: computed once, restored afterwards.
-    pub(super) fn fill(&mut self, n: u32, kept: &mut Option<Depth>) -> Result<(), DecodeError> {
-        if let Some(depth) = kept.as_ref().filter(|depth| depth.n == n)
+    pub(super) fn fill(&mut self, n: u32, kept: &mut Vec<Depth>) -> Result<(), DecodeError> {
+        if let Some(depth) = kept.iter().find(|depth| depth.n == n)
             && self.ctx.restore(&depth.state, &depth.tokens)
         {
             return Ok(());
         }
         self.ctx.clear();
         self.prompt(n)?;
-        *kept = Some(Depth { n, state: self.ctx.save(), tokens: self.ctx.tokens().to_vec() });
+        kept.retain(|depth| depth.n != n);
+        if kept.len() >= MOST_DEPTHS {
+            kept.remove(0);
+        }
+        kept.push(Depth { n, state: self.ctx.save(), tokens: self.ctx.tokens().to_vec() });
         Ok(())
     }
 }

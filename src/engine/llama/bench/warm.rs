@@ -23,7 +23,7 @@ pub(super) struct Bench {
     /// What llama.cpp said when it was made
     pub(super) lines: Vec<(LogLevel, String)>,
     pub(super) memory: MemoryUse,
-    pub(super) depth: Option<Depth>,
+    pub(super) depths: Vec<Depth>,
     /// Threads and cells that it was warmed up for
     pub(super) warmed: Vec<((u32, u32), BenchTest)>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Bench {
 impl Bench {
     /// Bytes it takes beside the weights.
     fn bytes(&self) -> u64 {
-        self.memory.kv + self.memory.compute + self.depth.as_ref().map_or(0, |depth| depth.state.len() as u64)
+        self.memory.kv + self.memory.compute + self.depths.iter().map(|depth| depth.state.len() as u64).sum::<u64>()
     }
 
     fn is_of(&self, model: &Arc<Model>) -> bool {
@@ -92,7 +92,7 @@ impl Warm {
         let ctx = load::make_ctx(model, want, capture)?;
         let lines = capture.since(mark);
         let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&lines) };
-        Ok(Bench { runner: Runner::new(ctx, want), shape: shape(want), lines, memory, depth: None, warmed: Vec::new() })
+        Ok(Bench { runner: Runner::new(ctx, want), shape: shape(want), lines, memory, depths: Vec::new(), warmed: Vec::new() })
     }
 
     /// Gives a context back.

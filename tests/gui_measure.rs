@@ -1,0 +1,389 @@
+//! The Measure page, driven by accessible name on runs that were made up for it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use egui::Key;
+use egui::accesskit::Role;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use inferscope::app::{Action, Answer, AppState, Effect, Now, update};
+use inferscope::library::{Family, Rung, RungState};
+use inferscope::measure::sweep::SweepResult;
+use inferscope::protocol::{Design, LoadReport, Run};
+use inferscope::ui::panels::measure::{MeasureView, measure_page};
+use inferscope::ui::theme::{self, Theme};
+use serde_json::json;
+
+/// The page without what runs behind it.
+struct Page {
+    state: AppState,
+    view: MeasureView,
+    /// What was asked for
+    asked: Vec<Action>,
+    /// What that asked of the runtime
+    effects: Vec<Effect>,
+}
+
+const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
+
+impl Page {
+    fn ui(&mut self, ui: &mut egui::Ui) {
+        let mut actions = Vec::new();
+        measure_page(ui, &self.state, &mut self.view, NOW.secs, &mut actions);
+        self.asked.extend(actions.iter().cloned());
+        for action in actions {
+            self.effects.extend(update::on_action(&mut self.state, action, NOW));
+        }
+    }
+}
+
+fn harness(runs: Vec<Run>, size: [f32; 2], look: Theme) -> Harness<'static, Page> {
+    let mut state = AppState::default();
+    state.loaded = Some(Box::new(report("Q4_1")));
+    state.library.families = vec![family()];
+    if !runs.is_empty() {
+        state.measure.result = Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None });
+    }
+    harness_of(state, size, look)
+}
+
+fn harness_of(state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Page> {
+    let page = Page { state, view: MeasureView::default(), asked: Vec::new(), effects: Vec::new() };
+    let setup = move |ctx: &egui::Context| {
+        theme::install(ctx);
+        theme::apply(ctx, look);
+    };
+    let builder = Harness::builder().with_size(size).with_max_steps(12).with_context_setup(setup);
+    let builder = builder.with_theme(if look == Theme::Light { egui::Theme::Light } else { egui::Theme::Dark });
+    let mut harness = builder.build_ui_state(
+        |ui, page: &mut Page| {
+            let fill = theme::palette(ui).page;
+            egui::CentralPanel::default().frame(egui::Frame::new().fill(fill)).show(ui, |ui| {
+                page.ui(ui);
+            });
+        },
+        page,
+    );
+    harness.run();
+    harness
+}
+
+fn report(quant: &str) -> LoadReport {
+    serde_json::from_value(json!({
+        "design": design(quant, 2), "info": {"quant": quant, "name": "SmolLM2 135M Instruct"},
+        "effective": {"n_ctx": 4096, "n_batch": 2048, "n_ubatch": 512, "threads": 2, "threads_batch": 2, "settings": []},
+        "memory": {"weights": 1, "kv": 1, "compute": 1}, "seconds": 1.0, "warm": false, "resident": [],
+    }))
+    .unwrap()
+}
+
+fn path(quant: &str) -> PathBuf {
+    PathBuf::from(format!("/models/SmolLM2-135M-Instruct.{quant}.gguf"))
+}
+
+fn family() -> Family {
+    let rung = |(quant, megabytes): (&str, u64)| Rung {
+        quant: quant.into(),
+        usual: true,
+        note: String::new(),
+        state: RungState::OnDisk { path: path(quant), size: megabytes * 1_000_000, bpw: 8.0, alternates: Vec::new() },
+    };
+    Family {
+        key: "smollm2".into(),
+        name: "SmolLM2 135M Instruct".into(),
+        arch: "llama".into(),
+        n_params: 134_515_008,
+        n_layer: 30,
+        n_ctx_train: 8192,
+        rungs: [("F16", 257), ("Q8_0", 136), ("Q5_K_M", 105), ("Q4_1", 92), ("Q2_K", 82)].map(rung).into(),
+    }
+}
+
+fn design(quant: &str, threads: u32) -> Design {
+    Design { threads, ..Design::for_model(path(quant)) }
+}
+
+/// Eight repetitions that scatter by about half a per cent.
+fn around(value: f64, seed: usize) -> Vec<f64> {
+    const NOISE: [f64; 11] = [0.3, -0.5, 0.1, 0.6, -0.2, -0.4, 0.05, 0.4, -0.3, 0.2, -0.1];
+    (0..8).map(|i| value * (1.0 + NOISE[(i * (seed % 5 + 1) + seed) % NOISE.len()] / 100.0)).collect()
+}
+
+fn run(quant: &str, threads: u32, tps: f64, memory: f64, kld: Option<f64>, seed: usize) -> Run {
+    let mut value = json!({
+        "group": "sweep", "started_ms": 1_700_000_000_000_i64 + seed as i64, "seconds": 22.1, "design": design(quant, threads),
+        "workload": {"kind": "bench", "test": {"n_prompt": 512, "n_gen": 128, "n_depth": 0}},
+        "environment": {"cpu": "Xeon", "model": "SmolLM2 135M Instruct", "quant": quant, "model_size": (memory * 0.3) as u64},
+        "samples": {
+            "decode_tps": around(tps, seed), "prefill_tps": around(tps * 5.1, seed + 1), "ttft_ms": around(100_000.0 / tps, seed + 2),
+            "peak_memory": [memory],
+        },
+        "trust": "trusted",
+        "roofline": {"decode": 0.35, "prefill": 0.41, "bandwidth_gb_s": 18.5, "ops_gflops": 240.0},
+    });
+    if let Some(kld) = kld {
+        value["samples"]["kld"] = json!([kld]);
+        value["kld_error"] = json!(kld * 0.08);
+    }
+    serde_json::from_value(value).unwrap()
+}
+
+/// The ten rungs of the sketch.
+fn ladder() -> Vec<Run> {
+    let rungs = [
+        ("F16", 100.0, 547e6, 0.0),
+        ("Q8_0", 149.1, 426e6, 0.005),
+        ("Q6_K", 148.9, 420e6, 0.006),
+        ("Q5_K_M", 131.3, 395e6, 0.030),
+        ("Q4_K_M", 140.4, 389e6, 0.062),
+        ("Q4_1", 109.5, 382e6, 0.090),
+        ("Q3_K_M", 175.6, 377e6, 0.153),
+        ("IQ4_NL", 199.7, 376e6, 0.185),
+        ("Q4_0", 187.8, 376e6, 0.210),
+        ("Q2_K", 190.9, 372e6, 0.414),
+    ];
+    let mut runs: Vec<Run> =
+        rungs.iter().enumerate().map(|(i, (quant, tps, memory, kld))| run(quant, 2, *tps, *memory, Some(*kld), i)).collect();
+    runs[3].trust = inferscope::protocol::RunTrust::Noisy;
+    runs[3].reasons = vec!["Repetitions scatter by 7 %".into()];
+    runs
+}
+
+/// With thread counts, a deep cache, and a design that died.
+fn sweep() -> Vec<Run> {
+    let mut runs = ladder();
+    for (quant, tps) in [("Q8_0", 84.0), ("Q6_K", 80.0), ("Q4_1", 61.0)] {
+        runs.push(run(quant, 1, tps, 420e6, None, runs.len()));
+    }
+    runs.push(run("Q8_0", 4, 148.8, 428e6, None, 31));
+    let mut failed = run("IQ4_NL", 4, 1.0, 400e6, None, 40);
+    failed.samples.clear();
+    failed.failure =
+        Some(serde_json::from_value(json!({"kind": "out_of_memory", "message": "The context does not fit in memory"})).unwrap());
+    runs.push(failed);
+    runs
+}
+
+fn type_limit(page: &mut Harness<'static, Page>, text: &str) {
+    page.get_by_label("Add a limit").click();
+    page.run();
+    page.get_by_label("Add a limit").type_text(text);
+    page.run();
+    page.key_press(Key::Enter);
+    page.run();
+}
+
+#[test]
+fn the_answer_is_the_best_under_the_limits_and_one_press_uses_it() {
+    let mut page = harness(ladder(), [984.0, 820.0], Theme::Dark);
+    page.get_by_label("Best decode, no limits");
+    type_limit(&mut page, "KLD <= 0.1");
+    page.get_by_label("Best decode under your limits");
+    page.get_by_label_contains("1.36x the current Q4_1 in decode");
+    page.get_by_label_contains("Q6_K is not distinguishable in decode");
+    page.get_by_label("Use this design").click();
+    page.run();
+    let asked = std::mem::take(&mut page.state_mut().asked);
+    let [Action::ApplyDesign(applied)] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!(**applied, design("Q8_0", 2));
+    page.get_by_label("Remove the limit KLD \u{2264} 0.1").click();
+    page.run();
+    page.get_by_label("Best decode, no limits");
+}
+
+#[test]
+fn a_limit_that_cannot_be_read_says_how_to_write_it() {
+    let mut page = harness(ladder(), [984.0, 820.0], Theme::Dark);
+    type_limit(&mut page, "memory <= 600");
+    page.get_by_label_contains("Say the unit");
+    // what was typed stays to be corrected
+    page.get_by_label("Add a limit").type_text(" MB");
+    page.run();
+    page.key_press(Key::Enter);
+    page.run();
+    page.get_by_label("Remove the limit memory \u{2264} 600 MB");
+}
+
+#[test]
+fn limits_that_nothing_keeps_are_taken_away_by_one_press() {
+    let mut page = harness(ladder(), [984.0, 820.0], Theme::Dark);
+    type_limit(&mut page, "memory <= 10 MB");
+    page.get_by_label("No design keeps to every limit");
+    page.get_by_label("Take the limits away").click();
+    page.run();
+    page.get_by_label("Best decode, no limits");
+}
+
+#[test]
+fn arrows_move_the_selection_between_points_and_it_is_announced() {
+    let mut page = harness(ladder(), [984.0, 820.0], Theme::Dark);
+    let board = "Designs by Decode and Mean KLD, 10 points";
+    page.get_by_label_contains(board).focus();
+    page.run();
+    page.key_press(Key::ArrowRight);
+    page.run();
+    // the first key selects the answer
+    page.get_by_label_contains("selected IQ4_NL. Decode");
+    page.key_press(Key::ArrowLeft);
+    page.run();
+    page.get_by_label_contains("selected Q2_K. Decode");
+    page.key_press(Key::ArrowUp);
+    page.run();
+    page.get_by_label_contains("selected Q4_0. Decode");
+    page.get_by_label("Close the selected design").click();
+    page.run();
+    page.get_by_label_contains("nothing selected");
+}
+
+#[test]
+fn a_row_shows_samples_roofline_and_difference() {
+    let mut page = harness(sweep(), [984.0, 1400.0], Theme::Dark);
+    page.get_by_label_contains("Q8_0, 1 thread, Decode").click();
+    page.run();
+    page.get_by_label_contains("Decode, 8 samples from");
+    page.get_by_label("Of the bandwidth limit 35 %");
+    page.get_by_label("Of the arithmetic limit 41 %");
+    page.get_by_label_contains("Q4_1 \u{2192} Q8_0");
+    page.get_by_label_contains("threads: 2 \u{2192} 1");
+}
+
+#[test]
+fn a_design_that_failed_is_a_row_with_its_cause() {
+    let mut page = harness(sweep(), [984.0, 1400.0], Theme::Dark);
+    let row = page.get_by_label_contains("IQ4_NL, 4 threads");
+    row.click();
+    page.run();
+    page.get_by_label("The context does not fit in memory");
+    assert!(page.query_by_label_contains("failed: The context does not fit in memory").is_some());
+}
+
+#[test]
+fn heads_sort_and_small_charts_say_what_is_best() {
+    let mut page = harness(sweep(), [984.0, 1600.0], Theme::Dark);
+    page.get_by_label("Sort by decode t/s").click();
+    page.run();
+    page.get_by_label("Sort by decode t/s, sorted, largest first");
+    page.get_by_label_contains("Decode t/s by threads: Q8_0 decodes fastest with 2 threads");
+    assert!(page.query_all_by_label_contains("4 is not distinguishable").count() > 0);
+}
+
+#[test]
+fn an_empty_page_starts_a_sensible_sweep_by_one_press() {
+    let mut page = harness(Vec::new(), [984.0, 820.0], Theme::Dark);
+    page.get_by_label("Nothing was measured yet");
+    page.get_by_label("Measure 3 rungs with 1 and 2 threads").click();
+    page.run();
+    let plan = page.state().effects.iter().find_map(|effect| match effect {
+        Effect::PrepareSweep(plan) => Some(plan.clone()),
+        _ => None,
+    });
+    let plan = plan.expect("a sweep is prepared");
+    let labels: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        ["F16, threads 1", "F16, threads 2", "Q5_K_M, threads 1", "Q5_K_M, threads 2", "Q2_K, threads 1", "Q2_K, threads 2"]
+    );
+    page.get_by_label("Stop measuring");
+}
+
+#[test]
+fn without_a_model_the_page_says_so() {
+    let mut page = harness_of(AppState::default(), [984.0, 820.0], Theme::Dark);
+    page.get_by_label("Nothing to measure yet");
+    page.get_by_label("Open a model\u{2026}").click();
+    page.run();
+    assert_eq!(page.state().asked, [Action::PickModel]);
+}
+
+#[test]
+fn the_plan_takes_rungs_by_press_and_values_as_llama_bench_writes_them() {
+    let mut page = harness(Vec::new(), [984.0, 900.0], Theme::Dark);
+    page.get_by_label("Choose what to measure").click();
+    page.run();
+    page.get_by_label_contains("6 designs, 8 repetitions");
+    page.get_by_label("Measure Q8_0").click();
+    page.run();
+    page.get_by_label_contains("8 designs, 8 repetitions");
+    page.get_by_role_and_label(Role::TextInput, "Key cache").click();
+    page.run();
+    page.get_by_role_and_label(Role::TextInput, "Key cache").type_text("f16,q9_9");
+    page.run();
+    page.get_by_label_contains("\"q9_9\" is not a cache type");
+    page.get_by_label("Correct the value above");
+    for _ in 0..4 {
+        page.key_press(Key::Backspace);
+    }
+    page.run();
+    page.get_by_role_and_label(Role::TextInput, "Key cache").type_text("q8_0");
+    page.run();
+    page.get_by_label_contains("16 designs, 8 repetitions");
+}
+
+#[test]
+fn a_sweep_that_runs_says_what_it_does_and_stops() {
+    let mut page = harness(Vec::new(), [984.0, 900.0], Theme::Dark);
+    page.get_by_label("Measure 3 rungs with 1 and 2 threads").click();
+    page.run();
+    let plan = page.state().effects.iter().find_map(|effect| match effect {
+        Effect::PrepareSweep(plan) => Some(plan.clone()),
+        _ => None,
+    });
+    let state = &mut page.state_mut().state;
+    update::on_answer(state, Answer::SweepPrepared(plan.expect("a sweep is prepared")), NOW);
+    page.run();
+    assert!(page.query_all_by_label_contains("repetition 1 of 8").count() > 0);
+    page.get_by_label_contains("0 of 48 measurements");
+    page.get_by_label("Stop measuring").click();
+    page.run();
+    assert_eq!(page.state().asked.last(), Some(&Action::StopSweep));
+    assert!(page.query_all_by_label_contains("Stopping").count() > 0);
+}
+
+/// 500 designs: what is drawn is made once, and a frame paints what is in view.
+#[test]
+fn five_hundred_designs_keep_the_frame_budget() {
+    let quants = ["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_1", "Q3_K_M", "IQ4_NL", "Q4_0", "Q2_K"];
+    let runs: Vec<Run> = (0..500)
+        .map(|i| {
+            let (threads, quant) = (i / 10 + 1, quants[i % 10]);
+            run(quant, threads as u32, 60.0 + ((i * 37) % 140) as f64, 370e6 + ((i * 53) % 180) as f64 * 1e6, None, i)
+        })
+        .collect();
+    let mut page = harness(runs, [1112.0, 820.0], Theme::Dark);
+    let mut times = Vec::new();
+    for frame in 0..160 {
+        if frame % 20 == 0 {
+            page.hover_at(egui::pos2(300.0 + frame as f32, 260.0));
+        }
+        let began = Instant::now();
+        page.step();
+        times.push(began.elapsed());
+    }
+    times.drain(..10);
+    times.sort();
+    let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    println!("500 designs: frame median {median:?}, p99 {p99:?}");
+    assert!(p99 < Duration::from_millis(8), "median {median:?}, p99 {p99:?}");
+}
+
+/// Pictures to look at, where a folder is given.
+#[test]
+fn pictures_of_the_page() {
+    let Some(folder) = std::env::var_os("INFERSCOPE_PICTURES").map(PathBuf::from) else { return };
+    for (name, size, look) in [
+        ("measure_dark", [984.0, 1500.0], Theme::Dark),
+        ("measure_light", [984.0, 820.0], Theme::Light),
+        ("measure_contrast", [984.0, 820.0], Theme::HighContrast),
+        ("measure_small", [640.0, 1900.0], Theme::Dark),
+    ] {
+        let mut page = harness(if name == "measure_light" { ladder() } else { sweep() }, size, look);
+        type_limit(&mut page, "KLD <= 0.1");
+        if size[1] > 900.0 {
+            page.get_by_label_contains("Q8_0, 2 threads, Decode").click();
+            page.run();
+        }
+        page.run_ok();
+        page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
+    }
+}
