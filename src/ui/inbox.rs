@@ -53,7 +53,9 @@ impl Inbox {
         let mut queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
         match inbound {
-            Inbound::Event(Event::Tokens { job, batch }) => {
+            Inbound::Event(Event::Tokens { job, mut batch }) => {
+                // kept on disk and read from there by whoever looks
+                batch.probs = Vec::new();
                 if let Some((Inbound::Event(Event::Tokens { job: last, batch: merged }), at)) = queue.back_mut()
                     && *last == job
                 {
