@@ -12,6 +12,7 @@ fn row(n_prompt: u32, n_gen: u32) -> BenchRow {
         memory: MemoryUse { weights: 90, kv: 9, compute: 1 },
         peak_rss: 200,
         test_time: "2026-01-01T00:00:00Z".into(),
+        ..BenchRow::default()
     }
 }
 
