@@ -11,6 +11,7 @@ fn row(n_prompt: u32, n_gen: u32) -> BenchRow {
         effective: Effective { n_ctx: 768, n_batch: 2048, n_ubatch: 512, threads: 2, threads_batch: 2, settings: vec![] },
         memory: MemoryUse { weights: 90, kv: 9, compute: 1 },
         peak_rss: 200,
+        test_time: "2026-01-01T00:00:00Z".into(),
         ..BenchRow::default()
     }
 }
