@@ -98,7 +98,6 @@ impl Runtime {
         let known = Known::default();
         let runs = runs_files::RunFiles { data_dir, recorder: writer.recorder() };
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone(), runs)?;
-        let lanes = Lanes::new(place.clone(), Arc::clone(&inbox), wake.clone());
         let looker = Looker::start(Arc::clone(&inbox), wake.clone(), known)?;
         let lanes = Lanes::new(place.clone(), Arc::clone(&inbox), wake.clone());
         Ok(Self { engine, maker: None, measurer: None, quality: None, place, lanes, writer, inbox, wake, chores, looker, models_dir })
@@ -372,6 +371,10 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
                 recorder.event(&event);
             } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
                 continue;
+            }
+            if let Event::Tokens { batch, .. } = &mut event {
+                // kept on disk and read from there by whoever looks
+                batch.probs = Vec::new();
             }
             let urgency = match &event {
                 _ if matches!(speaker, Speaker::Measurer) => {
