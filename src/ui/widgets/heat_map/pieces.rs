@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(rows(&pieces, &widths, 25.0), [0..2, 2..4, 4..5]);
         assert_eq!(rows(&pieces, &widths, 35.0), [0..2, 2..5]);
         assert_eq!(rows(&pieces, &widths, 5.0), [0..1, 1..2, 2..3, 3..4, 4..5]);
-        assert_eq!(rows(&[], &[], 5.0), []);
+        assert!(rows(&[], &[], 5.0).is_empty());
     }
 
     #[test]
