@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use inferscope::app::{Action, Answer, AppState, Now, Page, update};
 use inferscope::measure::kept::RunFormat;
 use inferscope::protocol::{BenchTest, CacheType, Design, EngineError, ErrorKind, Metric, Run, RunId, RunTrust, Workload};
