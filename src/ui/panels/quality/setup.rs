@@ -148,7 +148,7 @@ fn text(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<A
         TextSource::Builtin => {
             muted(
                 ui,
-                "Ships with Inferscope: 19 kB of prose, dialogue, minutes, code, tables and verse, public domain, about 4,500 tokens",
+                "Ships with Inferscope: 19 kB of prose, dialogue, minutes, code, tables and verse, public domain, about 5,200 tokens",
             );
         }
         TextSource::File(path) => {

@@ -93,10 +93,10 @@ fn figures(comparison: &Comparison, candidate: &Candidate) -> Vec<Tile> {
         Tile {
             label: "Mean KLD",
             value: words::nats(running.kld.value),
-            note: words::interval(&running.kld),
+            note: words::interval(&running.kld).trim_start_matches("95 % ").to_owned(),
             hint: format!(
                 "KL divergence of the candidate's distribution from the reference's, over the whole vocabulary, mean of all scored \
-                 tokens, nats: Σ p_ref · (ln p_ref − ln p_cand). 0 = the same{kld}"
+                 tokens, nats: Σ p_ref · (ln p_ref − ln p_cand). 0 = the same. The interval is of 95 %{kld}"
             ),
         },
         Tile {
