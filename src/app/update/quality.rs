@@ -275,11 +275,15 @@ fn worst(state: &mut AppState, step: i32) {
     let quality = &state.quality;
     let Some(candidate) = quality.candidate() else { return };
     let (by, least) = (quality.heat, quality.from_level.max(1));
-    let mut order: Vec<(f32, usize)> = candidate
-        .scored()
-        .filter(|(_, score)| level(by, score) >= least)
-        .map(|(token, score)| (by.badness(score), token as usize))
-        .collect();
+    let from = |least: u8| -> Vec<(f32, usize)> {
+        let scored = candidate.scored().filter(|(_, score)| level(by, score) >= least);
+        scored.map(|(token, score)| (by.badness(score), token as usize)).collect()
+    };
+    let mut order = from(least);
+    // where nothing is bad enough to be coloured, the worst is still worth a look
+    if order.is_empty() {
+        order = from(0);
+    }
     if order.is_empty() {
         return;
     }
