@@ -114,7 +114,7 @@ fn plot(
     let frame = Rect::from_min_max(rect.min + vec2(52.0, 10.0), rect.max - vec2(16.0, 38.0));
     let scale = Scale { frame, x: [low - room, high + room], top: drawn(worst * 1.25) };
     grid(ui, &scale, by_speed, palette);
-    front(ui.painter(), &scale, points, value, palette);
+    front(ui.painter(), &scale, points, by_speed, palette);
     let mut taken: Vec<Rect> = Vec::new();
     for point in points {
         let Some(x) = value(point) else { continue };
@@ -149,13 +149,18 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     painter.text(frame.left_top() + vec2(8.0, 4.0), Align2::LEFT_TOP, about, font, palette.muted);
 }
 
-/// A line through what was measured, in the order of the axis.
-fn front(painter: &Painter, scale: &Scale, points: &[Point], value: impl Fn(&Point) -> Option<f64>, palette: &Palette) {
-    let is_rung = |point: &&Point| !point.name.contains(',');
-    let mut line: Vec<(f64, f64)> = points.iter().filter(is_rung).filter_map(|point| Some((value(point)?, point.kld?.value))).collect();
-    line.sort_by(|a, b| a.0.total_cmp(&b.0));
+/// A line through those that nothing else beats in both: smaller (or faster) and better.
+fn front(painter: &Painter, scale: &Scale, points: &[Point], by_speed: bool, palette: &Palette) {
+    let rung = |point: &Point| {
+        let x = if by_speed { point.tps? } else { point.size.0 as f64 };
+        (!point.name.contains(',')).then_some((x, point.kld?.value))
+    };
+    let mut all: Vec<(f64, f64)> = points.iter().filter_map(rung).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ahead = |a: f64, b: f64| if by_speed { a > b } else { a < b };
+    let beaten = |(x, kld): (f64, f64)| all.iter().any(|(other, loss)| ahead(*other, x) && *loss <= kld);
+    let line: Vec<egui::Pos2> = all.iter().filter(|point| !beaten(**point)).map(|(x, kld)| scale.at(*x, *kld)).collect();
     if line.len() > 1 {
-        let line = line.into_iter().map(|(x, kld)| scale.at(x, kld)).collect();
         painter.add(Shape::line(line, Stroke::new(1.5, theme::on_surface(palette.panel, palette.accent, 0.5))));
     }
 }
