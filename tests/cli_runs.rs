@@ -24,8 +24,8 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         let (model, script) = (path("a.gguf"), path("script.json"));
-        Tiny::default().write(model.as_ref());
-        Script::instant().write(script.as_ref()).unwrap();
+        Tiny::default().write(std::path::Path::new(&model));
+        Script::instant().write(std::path::Path::new(&script)).unwrap();
         Self { dir, model, script }
     }
 
