@@ -1,4 +1,4 @@
-//! Grids that nobody measured: other shapes, effects and noise than the recorded one.
+//! Grids that nobody measured: shapes, effects and noise of several kinds.
 
 use std::collections::BTreeMap;
 
