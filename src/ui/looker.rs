@@ -1,5 +1,6 @@
 //! Looks at model files off the UI thread: each on a thread of its own, so that a disk that does not answer delays nothing but itself.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::inbox::{Inbound, Inbox};
 use super::runtime::{Wake, spawn_named};
 use crate::app::{Answer, Inspection};
-use crate::library::{self, MachineMemory, Scan, ScanCache};
+use crate::library::{self, MachineMemory, Scan, ScanCache, partial};
 use crate::protocol::{Design, EngineError};
 
 /// A design to look at, and the bytes that an unload would free.
@@ -103,4 +104,15 @@ fn siblings(model: &Path, known: &Scan) -> Scan {
     }
     let folder: Vec<PathBuf> = model.parent().map(Into::into).into_iter().collect();
     library::scan(&folder, &mut ScanCache::default())
+}
+
+/// Removes what a process that was ended left half-written, in each folder once: our own, and those beside whose models rungs are made.
+pub(super) fn remove_leftovers(scan: &Scan, models_dir: &Path, cleaned: &mut HashSet<PathBuf>) {
+    let models = scan.families.iter().flat_map(|family| family.on_disk()).map(|(_, path)| path);
+    let beside = models.filter(|path| !library::places::is_foreign(path)).filter_map(Path::parent);
+    for folder in beside.chain([models_dir]) {
+        if cleaned.insert(folder.to_path_buf()) {
+            partial::remove_stale(folder);
+        }
+    }
 }

@@ -9,13 +9,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbound, Inbox};
 use super::lanes::Lanes;
-use super::looker::{Known, Looker};
+use super::looker::{Known, Looker, remove_leftovers};
 use super::pacing::Pacing;
 use super::runs_files::{self, RunChore};
 use super::sweeps::{self, SweepChore};
 use crate::app::{Action, Answer, Effect, QualityAction, Severity, visibly_differs};
 use crate::engine::{Engine, Place};
-use crate::library::{self, Scan, ScanCache, partial};
+use crate::library::{self, ScanCache};
 use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
 use crate::store::{Recorder, Reply, Request, SettingsFile, Store, Writer};
 
@@ -476,17 +476,6 @@ fn spawn_worker(
             wake.now();
         }
     })
-}
-
-/// Removes what a process that was ended left half-written, in each folder once: our own, and those beside whose models rungs are made.
-fn remove_leftovers(scan: &Scan, models_dir: &Path, cleaned: &mut HashSet<PathBuf>) {
-    let models = scan.families.iter().flat_map(|family| family.on_disk()).map(|(_, path)| path);
-    let beside = models.filter(|path| !library::places::is_foreign(path)).filter_map(Path::parent);
-    for folder in beside.chain([models_dir]) {
-        if cleaned.insert(folder.to_path_buf()) {
-            partial::remove_stale(folder);
-        }
-    }
 }
 
 /// A thread with a name.

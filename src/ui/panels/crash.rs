@@ -15,7 +15,7 @@ pub fn crash(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     }
     let room = ui.available_width();
     let side = if room < 560.0 { 12 } else { 24 };
-    let frame = Frame::new().inner_margin(Margin { left: side, right: side, top: 12, bottom: 0 });
+    let frame = Frame::new().inner_margin(Margin { left: side, right: side, top: 12, bottom: 12 });
     Panel::top("crash").show_separator_line(false).resizable(false).frame(frame).show(ui, |ui| {
         ui.set_max_width((room - 2.0 * f32::from(side)).min(WIDEST));
         card(ui, state, actions);

@@ -20,7 +20,7 @@ pub mod settings;
 pub mod status_bar;
 pub mod telemetry;
 
-use egui::{CentralPanel, Frame, Margin, Panel, Rect, Ui};
+use egui::{CentralPanel, Frame, Margin, Panel, Rect, ScrollArea, Ui};
 
 use super::shortcuts::ShortcutTargets;
 use super::theme;
@@ -80,7 +80,8 @@ pub fn window(ui: &mut Ui, state: &AppState, views: &mut Views, now: Now, action
         strip.show(ui, |ui| telemetry::telemetry_strip(ui, state, has_room, actions)).response.rect
     });
     Panel::left("rail").frame(frame(8, 12)).resizable(false).exact_size(rail::rail_width(width)).show(ui, |ui| {
-        rail::rail(ui, state, actions);
+        // a low window scrolls what it has no room for
+        ScrollArea::vertical().id_salt("rail").auto_shrink([false, false]).show(ui, |ui| rail::rail(ui, state, actions));
     });
     let column = strip.unwrap_or_else(|| {
         let column = Panel::right("telemetry").frame(frame(16, 12)).resizable(false).exact_size(telemetry::WIDTH);

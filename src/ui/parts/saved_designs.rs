@@ -35,7 +35,7 @@ pub(in crate::ui) fn saved_designs(ui: &mut Ui, state: &AppState, view: &mut Sav
 /// A field and a button that save the design in force under a name.
 pub(in crate::ui) fn save_field(ui: &mut Ui, state: &AppState, name: &mut String, width: f32, actions: &mut Vec<Action>) {
     let there = state.design().is_some() || state.settings.last_design.is_some();
-    let hint = egui::RichText::new("Name for the design in force").color(theme::palette(ui).faint);
+    let hint = egui::RichText::new("Name for the design in force").color(theme::palette(ui).muted);
     let edit = TextEdit::singleline(name).char_limit(80).hint_text(hint).desired_width(width).margin(egui::Margin::symmetric(10, 7));
     let edit = ui.add_enabled(there, edit).accessible_name("Name for the design in force");
     let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));

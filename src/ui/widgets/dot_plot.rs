@@ -58,7 +58,7 @@ impl Widget for DotPlot<'_> {
         for value in self.samples.iter().filter(|value| value.is_finite()) {
             painter.circle(pos2(x_of(*value), y), 3.0, data, Stroke::new(1.0, palette.panel));
         }
-        let font = egui::FontId::proportional(11.0);
+        let font = theme::small();
         let left = text::elided(ui, &say(low), font.clone(), palette.muted, rect.width() / 2.0);
         let right = text::elided(ui, &say(high), font, palette.muted, rect.width() / 2.0);
         painter.galley(pos2(rect.left(), y + 12.0), left, palette.muted);

@@ -223,7 +223,7 @@ impl<'a> Scatter<'a> {
     /// Ticks and names of both axes, and the words of the limits.
     fn captions(&self, ui: &Ui, outer: Rect, view: &View<'_>, places: &[Pos2]) {
         let palette = theme::palette(ui);
-        let (frame, font) = (view.frame, egui::FontId::proportional(11.0));
+        let (frame, font) = (view.frame, theme::small());
         let painter = ui.painter();
         let [x_ticks, y_ticks] = self.ticks(view);
         let words = |text: &str, color: Color32, room: f32| text::elided(ui, text, font.clone(), color, room);
@@ -301,8 +301,8 @@ impl<'a> Scatter<'a> {
             .into_iter()
             .filter_map(|index| {
                 let point = self.points.get(index)?;
-                let faint = point.mark == Mark::Barred && !chosen(&index);
-                let color = if faint { palette.faint } else { palette.text };
+                let is_barred = point.mark == Mark::Barred && !chosen(&index);
+                let color = if is_barred { palette.muted } else { palette.text };
                 let words = if point.is_current { format!("{}, in use", point.label) } else { point.label.clone() };
                 Some((index, text::elided(ui, &words, theme::small(), color, frame.width() * 0.4), color))
             })
@@ -379,7 +379,7 @@ fn ink(palette: &Palette, mark: Mark) -> Color32 {
     match mark {
         Mark::Best | Mark::Front => palette.accent,
         Mark::Dominated => palette.data.first().copied().unwrap_or(palette.text),
-        Mark::Barred => palette.faint,
+        Mark::Barred => palette.muted,
     }
 }
 

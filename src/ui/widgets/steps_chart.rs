@@ -102,7 +102,7 @@ impl<'a> StepsChart<'a> {
             frame.left() + 10.0 + place / (settings.len() - 1).max(1) as f32 * (frame.width() - 20.0)
         };
         let y_of = |value: f64| frame.bottom() - (value / top).clamp(0.0, 1.0) as f32 * frame.height();
-        let (painter, font) = (ui.painter(), egui::FontId::proportional(11.0));
+        let (painter, font) = (ui.painter(), theme::small());
         for value in round_values(top) {
             let y = y_of(value).round() - 0.5;
             painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.hairline));

@@ -30,7 +30,7 @@ pub fn files(state: &AppState) -> Vec<(std::path::PathBuf, String)> {
 /// Paints the prompt and the choices.
 pub fn setup(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let compare = &state.compare;
-    let faint = theme::palette(ui).faint;
+    let hint_ink = theme::palette(ui).muted;
     if compare.use_chat {
         let asked = state.chats.open.as_ref().and_then(|open| open.shown().filter(|message| message.role == Role::User).last());
         let words = asked.map_or("The open chat has no question yet", |message| message.text.as_str());
@@ -43,7 +43,7 @@ pub fn setup(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     } else {
         let mut prompt = compare.prompt.clone();
         let field = TextEdit::multiline(&mut prompt)
-            .hint_text(egui::RichText::new("What do you want to ask all of them?").color(faint))
+            .hint_text(egui::RichText::new("What do you want to ask all of them?").color(hint_ink))
             .desired_rows(if ui.ctx().content_rect().height() < 760.0 { 1 } else { 2 })
             .desired_width(f32::INFINITY)
             .margin(egui::Margin::symmetric(12, 8));

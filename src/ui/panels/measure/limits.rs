@@ -64,7 +64,7 @@ fn chip(ui: &mut Ui, words: &str) -> bool {
 }
 
 fn field(ui: &mut Ui, question: &mut Question, view: &mut LimitsView) {
-    let hint = egui::RichText::new("Limit, such as KLD <= 0.05").color(theme::palette(ui).faint);
+    let hint = egui::RichText::new("Limit, such as KLD <= 0.05").color(theme::palette(ui).muted);
     let edit = TextEdit::singleline(&mut view.typed)
         .hint_text(hint)
         .margin(Margin::symmetric(10, 5))

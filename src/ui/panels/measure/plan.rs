@@ -275,7 +275,7 @@ fn text(ui: &mut Ui, name: &str, hint: &str, now: &str, value: &mut String, wron
         let edit = TextEdit::singleline(value)
             .font(theme::mono())
             .text_color(ink)
-            .hint_text(egui::RichText::new(now).color(palette.faint))
+            .hint_text(egui::RichText::new(now).color(palette.muted))
             .margin(Margin::symmetric(8, 5))
             .desired_width(FIELD - 16.0);
         ui.add(edit).accessible_name(name).on_hover_text(hint).changed()

@@ -201,7 +201,7 @@ fn cell(board: &Board, metrics: &[Metric], index: usize, row: &Row, column: usiz
         Some(metric) => {
             let Some(figure) = row.figures.get(metric) else {
                 return TableCell {
-                    color: palette.faint,
+                    color: palette.muted,
                     hint: format!("{} was not measured", metric.name()),
                     ..plain(format::ABSENT.into(), palette)
                 };

@@ -125,7 +125,7 @@ fn plot(
 
 fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let (painter, frame) = (ui.painter(), scale.frame);
-    let font = egui::FontId::proportional(11.0);
+    let font = theme::small();
     for tick in TICKS.into_iter().filter(|tick| drawn(*tick) <= scale.top) {
         let y = scale.at(scale.x[0], tick).y.round() + 0.5;
         painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.hairline));
@@ -211,7 +211,7 @@ fn dot(
     if response.has_focus() {
         painter.circle_stroke(at, 10.0, Stroke::new(1.5, palette.accent));
     }
-    let ink = if point.kld.is_none() { palette.faint } else { palette.text };
+    let ink = if point.kld.is_none() { palette.muted } else { palette.text };
     name(ui, at, point, is_knee, ink, scale.frame, taken);
     let clicked = response.clicked();
     response.on_hover_text(about(point));

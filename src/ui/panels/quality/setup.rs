@@ -181,7 +181,7 @@ fn paste(ui: &mut Ui, view: &mut SetupView, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
     Frame::new().fill(palette.page).corner_radius(theme::CONTROL_RADIUS).inner_margin(Margin::same(4)).show(ui, |ui| {
         egui::ScrollArea::vertical().id_salt("pasted").max_height(150.0).show(ui, |ui| {
-            let hint = egui::RichText::new("Paste some pages here").color(palette.faint);
+            let hint = egui::RichText::new("Paste some pages here").color(palette.muted);
             let edit = TextEdit::multiline(&mut view.pasted).hint_text(hint).desired_width(f32::INFINITY).desired_rows(6);
             if ui.add(edit).accessible_name("Pasted text").changed() {
                 ask(actions, QualityAction::SetPasted(view.pasted.clone()));

@@ -71,7 +71,7 @@ fn legend(ui: &mut Ui, state: &AppState, by: HeatBy, step: u8, actions: &mut Vec
     let threshold = by.thresholds().get(usize::from(step) - 1).copied().unwrap_or_default();
     let text = format!("≥ {}", by.words(threshold));
     let is_on = step >= state.quality.from_level.max(1);
-    let ink = if is_on { palette.text } else { palette.faint };
+    let ink = if is_on { palette.text } else { palette.muted };
     let galley = elided(ui, &text, theme::small(), ink, 80.0);
     let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + 16.0, 26.0), Sense::click());
     let name = format!("Colour from {} {}", by.name(), by.words(threshold));

@@ -117,7 +117,7 @@ fn tags(ui: &mut Ui, run: &Run, view: &mut DetailView, actions: &mut Vec<Action>
                 actions.push(Action::TagRun(run.id, left));
             }
         }
-        let hint = egui::RichText::new("Add a tag").color(theme::palette(ui).faint);
+        let hint = egui::RichText::new("Add a tag").color(theme::palette(ui).muted);
         let edit = TextEdit::singleline(&mut view.tag).char_limit(60).hint_text(hint).desired_width(96.0);
         let edit = ui.add(edit.font(theme::small()).margin(egui::Margin::symmetric(8, 4))).accessible_name("Add a tag");
         if edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter)) && !view.tag.trim().is_empty() {

@@ -240,7 +240,7 @@ fn cell_words(head: &RunHead, column: Column, clock: (i64, i64), palette: &Palet
         Column::Design => (head.design.clone(), theme::body(), palette.text),
         Column::Figure(metric) => match head.figure(metric) {
             Some(value) => (number(metric, value), theme::mono(), palette.text),
-            None => (format::ABSENT.into(), theme::mono(), palette.faint),
+            None => (format::ABSENT.into(), theme::mono(), palette.muted),
         },
         Column::Trust => {
             let ink = match head.trust_word() {
