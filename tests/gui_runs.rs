@@ -165,6 +165,8 @@ fn the_list_is_filtered_sorted_and_grouped() {
     harness.get_by_label("Sweep").click();
     harness.run();
     harness.get_by_label_contains("By themselves, 20 runs");
+    harness.get_by_label("Title, tag, model, design, work").focus();
+    harness.run();
     harness.get_by_label("Title, tag, model, design, work").type_text("laptop");
     harness.run();
     harness.get_by_label_contains("1 of 24 runs");

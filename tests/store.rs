@@ -397,7 +397,7 @@ fn a_thousand_mutants_do_no_harm() {
         let (new_chat, new_message) = store.next_ids();
         let saved =
             store.apply(&[Op::PutChat(chat(new_chat.0)), Op::PutMessage(message(new_message.0, new_chat.0, None, Role::User, "new"))]);
-        assert_eq!(store.messages(new_chat).len(), 1, "mutant {n}");
+        assert_eq!(store.messages(new_chat).len(), 1, "mutant {n}: {saved:?}, {notices:?}");
         drop(store);
         if saved.is_ok() {
             let (mut store, _) = Store::open(dir.path());

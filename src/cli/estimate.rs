@@ -83,7 +83,7 @@ fn nearest(design: &Design, header: &Header, total: u64, machine: &MachineMemory
     let mut dirs = names::known_dirs();
     dirs.extend(design.model.parent().map(Into::into));
     let scan = library::scan(&dirs, &mut ScanCache::new());
-    library::nearest_fit(scan.family_of(&design.model), design, &machine, 0)
+    library::nearest_fit(scan.family_of(&library::places::spelling(&design.model, &scan)), design, &machine, 0)
 }
 
 /// The library's rule, asked about the engine's total: as if the difference to the header's were taken from, or given to, the machine.

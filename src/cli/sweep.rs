@@ -125,7 +125,7 @@ fn rungs(model: &Path) -> Vec<RungFile> {
         dirs.push(beside.to_path_buf());
     }
     let scan = library::scan(&dirs, &mut ScanCache::new());
-    let family = scan.family_of(model);
+    let family = scan.family_of(&library::places::spelling(model, &scan));
     family.map(|family| family.on_disk().map(|(rung, path)| (rung.quant.clone(), path.to_path_buf())).collect()).unwrap_or_default()
 }
 
