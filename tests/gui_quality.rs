@@ -1,9 +1,13 @@
 //! The Quality page by accessible name, and what a frame of it costs.
 
+#[path = "support/clock.rs"]
+mod clock;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clock::computed_ms;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use inferscope::app::quality::{Candidate, Comparison, Phase, TextSource, Variant};
@@ -297,13 +301,6 @@ fn nothing_is_cut_off_in_a_small_window() {
             }
         }
     }
-}
-
-/// Time that this thread has computed, milliseconds: what a frame costs, whatever else the machine does. Wall time where there is no /proc.
-fn computed_ms(since: Instant) -> f64 {
-    let on_cpu = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = on_cpu.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| since.elapsed().as_secs_f64() * 1000.0, |nanoseconds| nanoseconds / 1e6)
 }
 
 /// 20,000 tokens, a frame for every step of a scroll through them, then for leaps from token to token.

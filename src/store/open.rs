@@ -237,9 +237,10 @@ fn needs_check(conn: &Connection, size: u64) -> bool {
     size <= ALWAYS_CHECK || !clean.unwrap_or(false)
 }
 
-/// SQLite's quick check: `None` when the file is sound, else its first complaint.
+/// SQLite's whole check, which holds indexes against their tables too: a damaged index hides messages that the quick check finds sound.
+/// `None` when the file is sound, else the first complaint.
 fn check(conn: &Connection) -> rusqlite::Result<Option<String>> {
-    let word: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let word: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     Ok((word != "ok").then_some(word))
 }
 
