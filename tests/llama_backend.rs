@@ -106,6 +106,7 @@ fn chat(messages: Vec<Message>, max_tokens: u32) -> GenerateRequest {
         json_schema: None,
         want_token_ids: true,
         alternatives: 0,
+        only_by: None,
     }
 }
 

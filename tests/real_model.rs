@@ -93,6 +93,7 @@ fn generate(job: JobId, messages: Vec<Message>, max_tokens: u32) -> Command {
         json_schema: None,
         want_token_ids: false,
         alternatives: 0,
+        only_by: None,
     };
     Command::Generate { job, request }
 }

@@ -64,6 +64,7 @@ fn every_command_comes_back_as_it_went() {
         json_schema: Some("{}".into()),
         want_token_ids: true,
         alternatives: 0,
+        only_by: None,
     };
     let quantize = QuantizeRequest {
         source: "/a".into(),

@@ -13,6 +13,15 @@ pub struct ReplyId {
     pub message: MessageId,
 }
 
+/// The rest of a reply, asked for before the load that it waits for was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Its job
+    pub job: JobId,
+    /// The reply
+    pub reply: ReplyId,
+}
+
 /// What was foretold of a design when its file was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forecast {
@@ -22,6 +31,17 @@ pub struct Forecast {
     pub weights_read: u64,
     /// Bytes of cache that it reads for each token in the cache
     pub kv_read: u64,
+}
+
+/// What was foretold of a design, and when its file was looked at for that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The design
+    pub design: Design,
+    /// What was foretold
+    pub forecast: Forecast,
+    /// When, seconds
+    pub looked: f64,
 }
 
 /// What is foretold of a design while it is edited.

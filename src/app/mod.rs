@@ -24,7 +24,7 @@ pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
 pub use compare::{Asked, Compare, CompareAction, CompareFormat, Lane, LaneState};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
-pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};
+pub use load::{Ahead, Forecast, Known, Loading, Prediction, ReplyId, WantedLoad};
 pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    Chats, Compare, Forecast, History, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry, WantedLoad,
+    Ahead, Chats, Compare, History, Known, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry,
+    WantedLoad,
 };
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
@@ -370,6 +371,8 @@ pub struct Internal {
     pub(super) probing: Option<JobId>,
     /// The conversation that is read ahead for the model that has just taken over
     pub(super) rereading: Option<JobId>,
+    /// The rest of a reply, which the engine was asked for together with the load that it waits for
+    pub(super) ahead: Option<Ahead>,
     /// Whether settings have changed and when
     pub(super) settings_changed: Option<f64>,
     /// What the last request was, for asking again with another overflow policy
@@ -377,7 +380,7 @@ pub struct Internal {
     /// A load that waits for the running one to end
     pub(super) queued_load: Option<WantedLoad>,
     /// What was foretold of each design that was looked at, latest last
-    pub(super) forecasts: Vec<(Design, Forecast)>,
+    pub(super) forecasts: Vec<Known>,
     /// The load that does not fit, while the dialog asks what to do about it
     pub(super) unfit: Option<WantedLoad>,
     /// Load the first file that the first scan finds

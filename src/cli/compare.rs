@@ -109,6 +109,7 @@ fn ask(
         json_schema: None,
         want_token_ids: true,
         alternatives: 0,
+        only_by: None,
     };
     let name = file_name(&answered.design.model);
     let text = &mut answered.text;

@@ -39,6 +39,7 @@ pub fn run(args: &RunArgs, global: &Global, out: Output) -> Result<u8, CliError>
         json_schema: args.json_schema.as_deref().map(schema).transpose()?,
         want_token_ids: out.json(),
         alternatives: args.logprobs.unwrap_or(0),
+        only_by: None,
     };
     let mut session = Session::start(global, out)?;
     let report = session.load(&design)?;

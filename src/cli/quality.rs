@@ -185,6 +185,7 @@ fn answers(session: &mut Session, design: &Design, tokens: u32, out: Output) -> 
             json_schema: None,
             want_token_ids: true,
             alternatives: 0,
+            only_by: None,
         };
         out.progress(&format!("Greedy answers of {}: {} of {}", file_name(&design.model), answers.len() + 1, PROMPTS.len()));
         let ended = session.run(|job| Command::Generate { job, request }, |_| Ok(()));

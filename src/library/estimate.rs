@@ -48,8 +48,13 @@ pub fn estimate(header: &Header, design: &Design, machine: &MachineMemory, freed
     let total = memory.total();
     // however it was reckoned: together they cannot be more than there is
     let freed = freed.min(machine.total.saturating_sub(machine.available));
-    let fits = total.saturating_add(RESERVE) <= machine.available.saturating_add(freed);
+    let fits = fits(total, machine.available, freed);
     Estimate { memory, total, available: machine.available, fits, freed_by_unload: freed }
+}
+
+/// Whether so many bytes can be had, counting what an unload would free, and leaving 128 MiB to the rest of the machine.
+pub fn fits(total: u64, available: u64, freed: u64) -> bool {
+    total.saturating_add(RESERVE) <= available.saturating_add(freed)
 }
 
 /// Bytes by purpose.

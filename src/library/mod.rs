@@ -18,7 +18,7 @@ pub mod scan;
 pub mod text;
 
 pub use environment::{environment, machine};
-pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, estimate, nearest_fit};
+pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, estimate, fits, nearest_fit};
 pub use family::{Family, Rung, RungState, lookup, suggest_target};
 pub use fingerprint::{fingerprint, sha256};
 pub use gguf::{Fault, GgufError, Header, read_header, read_model};

@@ -1,10 +1,10 @@
 //! What can be asked of an engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchPlan, Design, QualityPlan, SamplerOverrides};
+use super::{BenchPlan, Design, EngineError, ErrorKind, QualityPlan, SamplerOverrides};
 
 /// Names one asked-for piece of work; every event about it carries the same number. Chosen by whoever asks, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,6 +104,26 @@ pub struct GenerateRequest {
     /// probabilities at all
     #[serde(default, skip_serializing_if = "is_zero")]
     pub alternatives: u32,
+    /// The file that is to answer: refused when another one is loaded. For a request that waits behind a load, which may fail
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_by: Option<PathBuf>,
+}
+
+impl GenerateRequest {
+    /// Refuses a request that waited for another model than the one that is loaded.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub fn check_model(&self, loaded: &Path) -> Result<(), EngineError> {
+        match &self.only_by {
+            Some(wanted) if wanted != loaded => {
+                Err(EngineError::new(ErrorKind::InvalidRequest, "The model that was to answer is not loaded")
+                    .hint("Load it and ask again")
+                    .path(wanted))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn is_zero(n: &u32) -> bool {

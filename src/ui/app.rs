@@ -113,7 +113,7 @@ impl App {
                 (Effect::Quit, Some(ctx)) => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
                 (effect, _) => {
                     if let (Some(driver), Effect::Send(command)) = (&mut self.driver, &effect) {
-                        driver.on_command(command);
+                        driver.on_command(command, self.began.elapsed().as_secs_f64());
                     }
                     if let Some(runtime) = &mut self.runtime {
                         runtime.run(effect);

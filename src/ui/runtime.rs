@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -71,6 +72,8 @@ pub struct Runtime {
     chores: Sender<Chore>,
     looker: Looker,
     models_dir: PathBuf,
+    /// A reply was asked for since the last load was
+    reply_follows: Arc<AtomicBool>,
 }
 
 impl Runtime {
@@ -93,14 +96,30 @@ impl Runtime {
         };
         let recorder = writer.recorder();
         let engine = Engine::spawn(place.clone(), Arc::new(|| {}))?;
-        spawn_pump(engine.events().clone(), Speaker::Chat(recorder), Arc::clone(&inbox), wake.clone())?;
+        let reply_follows = Arc::new(AtomicBool::new(false));
+        let speaker = Speaker::Chat { recorder, reply_follows: Arc::clone(&reply_follows) };
+        spawn_pump(engine.events().clone(), speaker, Arc::clone(&inbox), wake.clone())?;
         let (chores, work) = bounded(64);
         let known = Known::default();
         let runs = runs_files::RunFiles { data_dir, recorder: writer.recorder() };
         spawn_worker(work, Arc::clone(&inbox), wake.clone(), models_dir.clone(), known.clone(), runs)?;
         let looker = Looker::start(Arc::clone(&inbox), wake.clone(), known)?;
         let lanes = Lanes::new(place.clone(), Arc::clone(&inbox), wake.clone());
-        Ok(Self { engine, maker: None, measurer: None, quality: None, place, lanes, writer, inbox, wake, chores, looker, models_dir })
+        Ok(Self {
+            engine,
+            maker: None,
+            measurer: None,
+            quality: None,
+            place,
+            lanes,
+            writer,
+            inbox,
+            wake,
+            chores,
+            looker,
+            models_dir,
+            reply_follows,
+        })
     }
 
     /// What has happened.
@@ -224,6 +243,11 @@ impl Runtime {
     }
 
     fn send(&self, command: Command) {
+        match &command {
+            Command::Load { .. } => self.reply_follows.store(false, Ordering::Relaxed),
+            Command::Generate { .. } => self.reply_follows.store(true, Ordering::Relaxed),
+            _ => {}
+        }
         let job = command.job();
         if let Err(error) = self.engine.send(command) {
             match job {
@@ -358,7 +382,7 @@ fn end_aside(engine: Engine) {
 /// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
 fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
     let name = match speaker {
-        Speaker::Chat(_) => "engine-events",
+        Speaker::Chat { .. } => "engine-events",
         Speaker::Maker => "maker-events",
         Speaker::Measurer => "measurer-events",
         Speaker::Quality => "quality-events",
@@ -367,7 +391,7 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
         let mut shown: Option<Sample> = None;
         let mut last_text_job = None;
         for mut event in events {
-            if let Speaker::Chat(recorder) = &speaker {
+            if let Speaker::Chat { recorder, .. } = &speaker {
                 recorder.event(&event);
             } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
                 continue;
@@ -389,6 +413,9 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
                     let is_first = last_text_job.replace(*job) != Some(*job);
                     if is_first { Urgency::Now } else { Urgency::Soon }
                 }
+                Event::Loaded { .. } if matches!(&speaker, Speaker::Chat { reply_follows, .. } if reply_follows.load(Ordering::Relaxed)) => {
+                    Urgency::Soon
+                }
                 // a reply's first words follow soon: a frame now would only keep the cores from reading the prompt
                 Event::Progress { .. } | Event::Started { .. } | Event::QualityScores { .. } => Urgency::Soon,
                 Event::Log { .. } => Urgency::None,
@@ -402,7 +429,7 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
                 _ => Urgency::Now,
             };
             inbox.push(match &speaker {
-                Speaker::Chat(_) => Inbound::Event(event),
+                Speaker::Chat { .. } => Inbound::Event(event),
                 Speaker::Maker => Inbound::Maker(event),
                 Speaker::Measurer => Inbound::Measurer(event),
                 Speaker::Quality => Inbound::Quality(event),
@@ -420,7 +447,11 @@ fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake
 /// Whose events a pump takes.
 enum Speaker {
     /// The chat's engine; what it says is recorded
-    Chat(Recorder),
+    Chat {
+        recorder: Recorder,
+        /// A reply is asked for already, and begins as soon as the load is over
+        reply_follows: Arc<AtomicBool>,
+    },
     /// The engine that makes rungs
     Maker,
     /// The engine that measures speed

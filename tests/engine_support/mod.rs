@@ -157,6 +157,7 @@ pub fn generate(job: JobId, prompt: &str, max_tokens: u32) -> Command {
         json_schema: None,
         want_token_ids: false,
         alternatives: 0,
+        only_by: None,
     };
     Command::Generate { job, request }
 }

@@ -260,6 +260,7 @@ fn ask(state: &mut AppState, index: usize, effects: &mut Vec<Effect>) {
         json_schema: None,
         want_token_ids: true,
         alternatives: 0,
+        only_by: None,
     };
     effects.push(Effect::Lane(engine, Box::new(Command::Generate { job, request })));
 }

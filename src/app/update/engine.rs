@@ -110,6 +110,7 @@ fn on_died(state: &mut AppState, error: crate::protocol::EngineError, now: Now, 
     state.meter = ContextMeter::default();
     state.internal.probing = None;
     state.internal.rereading = None;
+    state.internal.ahead = None;
     state.telemetry.prefilling = None;
     state.internal.send_when_ready = None;
     // what is waited for in a dialog does not come

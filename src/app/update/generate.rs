@@ -1,7 +1,9 @@
 //! Asking for replies: send, regenerate, edit, continue.
 
+use std::path::PathBuf;
+
 use super::{Action, AppState, Effect, Now, chat, meter, reply};
-use crate::app::{Activity, Dialog, Generating, NoticeAction, ReplyId, Severity};
+use crate::app::{Activity, Ahead, Dialog, Generating, NoticeAction, ReplyId, Severity};
 use crate::protocol::{ALTERNATIVES, Command, EngineError, GenerateRequest, JobId, Overflow, Prompt, Role};
 use crate::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageState, Op, Provenance};
 
@@ -156,17 +158,53 @@ pub(super) fn begin(
     }
     state.chats.sort();
     ops.extend(asked.map(Op::PutMessage));
-    ops.push(Op::PutMessage(reply));
+    let ahead = state.internal.ahead.take_if(|ahead| ahead.reply == ReplyId { chat: chat_id, message });
+    if ahead.is_none() {
+        // of a reply that was asked for ahead there may be more on the disk than here
+        ops.push(Op::PutMessage(reply));
+    }
     let seq = chat::save(state, ops, effects);
     state.internal.last_request = Some((message, prompt));
     clear_the_way(state, effects);
-    let job = state.job();
+    let job = ahead.map_or_else(|| state.job(), |ahead| ahead.job);
     // what a continued reply answers and what it says so far is on disk, or on its way there ahead of what is to come
     let waits = asked_now.then_some(seq);
     state.activity = Activity::Generating(Generating::new(job, chat_id, message, text, now.secs, waits));
-    if waits.is_none() {
+    if waits.is_none() && ahead.is_none() {
         ask(state, job, message, effects);
     }
+}
+
+/// Asks for the rest of a reply that was broken off for a load which the engine is about to begin: it goes from the one to the other by
+/// itself, while the window paints. Nothing is asked where the reply is not at hand, or is part of a notebook, whose text can be changed
+/// meanwhile: those are gone on with once the load is over.
+pub(super) fn ask_ahead(state: &mut AppState, reply: ReplyId, model: PathBuf, effects: &mut Vec<Effect>) {
+    let Some(message) = at_hand(state, reply).filter(|message| !message.text.is_empty()) else { return };
+    if state.chats.current().is_none_or(|chat| chat.mode == ChatMode::Notebook) {
+        return;
+    }
+    let Some(prompt) = prompt(state, Some(reply.message)) else { return };
+    // on the disk it streams from now on: its text goes there before the window has heard of the load
+    let from = message.text.len();
+    chat::save(state, vec![Op::PutMessage(ChatMessage { state: MessageState::Streaming, ..message })], effects);
+    let job = state.job();
+    let request = GenerateRequest { only_by: Some(model), ..request_for(state, prompt, state.settings.overflow) };
+    effects.push(Effect::BeginReply(job, reply.message, from));
+    effects.push(Effect::Send(Command::Generate { job, request }));
+    state.internal.ahead = Some(Ahead { job, reply });
+}
+
+/// Takes back what was asked ahead of a load and not taken up after it.
+pub(super) fn take_back_ahead(state: &mut AppState, effects: &mut Vec<Effect>) {
+    let Some(ahead) = state.internal.ahead.take() else { return };
+    effects.push(Effect::Send(Command::Cancel { job: ahead.job }));
+    if let Some(message) = at_hand(state, ahead.reply) {
+        chat::save(state, vec![Op::PutMessage(message)], effects);
+    }
+}
+
+fn at_hand(state: &AppState, reply: ReplyId) -> Option<ChatMessage> {
+    state.chats.open.as_ref().filter(|open| open.id == reply.chat)?.get(reply.message).cloned()
 }
 
 /// Ends what the engine does for nobody in particular: something is waited for now.
@@ -241,6 +279,7 @@ fn request_for(state: &AppState, prompt: Prompt, overflow: Overflow) -> Generate
         overflow,
         json_schema: None,
         want_token_ids: false,
+        only_by: None,
     }
 }
 

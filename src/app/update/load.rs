@@ -1,13 +1,16 @@
 //! Loading a design: looked at first, queued behind what runs, started, and what comes of it.
 
 use super::{AppState, Effect, Now, generate, meter, models};
-use crate::app::{Activity, Crash, Dialog, FitWarning, Forecast, Inspection, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
+use crate::app::{Activity, Crash, Dialog, FitWarning, Forecast, Inspection, Known, Loading, MarkerKind, ReplyId, Retry, WantedLoad};
+use crate::library;
 use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, LoadReport, LoadRequest, Resident};
 
 /// Left to the rest of the machine when the keep-warm budget is chosen by the application, bytes.
 const HEADROOM: u64 = 1_000_000_000;
 /// Designs whose forecast is remembered; more than stay warm at once.
 const FORECASTS: usize = 64;
+/// For so long a file that was looked at is taken to be what it was, seconds.
+const FRESH: f64 = 60.0;
 
 /// Asks for a load. A reply that runs goes on until it is known that the load can start: a bad file or a design that does not fit costs
 /// nothing. A load that runs is given up at once.
@@ -38,13 +41,30 @@ pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: O
 /// Has the file looked at before it is loaded, unless it is warm.
 fn look(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
     if state.resident.iter().any(|resident| !resident.design.needs_reload(&wanted.design)) {
-        let mut known = state.internal.forecasts.iter().rev();
-        wanted.forecast = known.find(|(design, _)| !design.needs_reload(&wanted.design)).map(|(_, forecast)| *forecast);
+        wanted.forecast = known(state, &wanted.design).map(|known| known.forecast);
         return proceed(state, wanted, now, effects);
     }
     let freed = freed_by_unload(state);
+    if let Some((forecast, keep_warm)) = fresh(state, &wanted.design, freed, now) {
+        (wanted.forecast, wanted.keep_warm) = (Some(forecast), Some(keep_warm));
+        return proceed(state, wanted, now, effects);
+    }
     effects.push(Effect::Inspect { design: Box::new(wanted.design.clone()), freed });
     state.internal.inspecting = Some(wanted);
+}
+
+fn known<'a>(state: &'a AppState, design: &Design) -> Option<&'a Known> {
+    state.internal.forecasts.iter().rev().find(|known| !known.design.needs_reload(design))
+}
+
+/// What was foretold of a design a moment ago, with how much may stay beside it, when it fits now: nothing has to be looked at, which takes
+/// as long as painting a frame. One that does not fit is looked at again, for what does.
+fn fresh(state: &AppState, design: &Design, freed: u64, now: Now) -> Option<(Forecast, u64)> {
+    let known = known(state, design).filter(|known| now.secs - known.looked < FRESH && known.design.model == design.model)?;
+    let sample = state.telemetry.sample?;
+    let (total, available) = (known.forecast.memory.total(), sample.available);
+    let freed = freed.min(sample.total.saturating_sub(available));
+    library::fits(total, available, freed).then(|| (known.forecast, may_stay(state, total, available, freed)))
 }
 
 /// Bytes that unloading everything would give back, beyond what the system says could be had: it counts the pages of mapped files among
@@ -83,9 +103,10 @@ pub(super) fn on_inspected(
             let design = Design { model: inspection.model.clone(), ..design };
             wanted.design.model.clone_from(&inspection.model);
             wanted.forecast = Some(inspection.forecast());
-            remember(state, &design, inspection.forecast());
+            remember(state, &design, inspection.forecast(), now);
             if inspection.estimate.fits {
-                wanted.keep_warm = Some(keep_warm(state, &inspection));
+                let estimate = &inspection.estimate;
+                wanted.keep_warm = Some(may_stay(state, estimate.memory.total(), estimate.available, estimate.freed_by_unload));
                 proceed(state, wanted, now, effects);
             } else {
                 state.dialog = Dialog::Fit(Box::new(FitWarning { design, estimate: inspection.estimate, nearest: inspection.nearest }));
@@ -95,21 +116,19 @@ pub(super) fn on_inspected(
     }
 }
 
-/// Keeps what was foretold for a flip back to a warm model, which does not look at its file again.
-fn remember(state: &mut AppState, design: &Design, forecast: Forecast) {
+/// Keeps what was foretold for a flip back to a warm model, and for the next switch to it, which do not look at its file again.
+fn remember(state: &mut AppState, design: &Design, forecast: Forecast, now: Now) {
     let forecasts = &mut state.internal.forecasts;
-    forecasts.retain(|(known, _)| known.needs_reload(design));
+    forecasts.retain(|known| known.design.needs_reload(design));
     if forecasts.len() >= FORECASTS {
         forecasts.remove(0);
     }
-    forecasts.push((design.clone(), forecast));
+    forecasts.push(Known { design: design.clone(), forecast, looked: now.secs });
 }
 
-/// How much of what is loaded may stay beside the new design, bytes.
-fn keep_warm(state: &AppState, inspection: &Inspection) -> u64 {
-    let estimate = &inspection.estimate;
-    let possible = (estimate.available + estimate.freed_by_unload).saturating_sub(estimate.memory.total() + HEADROOM);
-    state.settings.keep_warm(estimate.available).min(possible)
+/// How much of what is loaded may stay beside a new design of `total` bytes.
+fn may_stay(state: &AppState, total: u64, available: u64, freed: u64) -> u64 {
+    state.settings.keep_warm(available).min((available + freed).saturating_sub(total + HEADROOM))
 }
 
 pub(super) fn load_anyway(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
@@ -228,6 +247,7 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
         return;
     }
     let goes_on = loading.then_continue.is_some_and(|reply| generate::go_on(state, reply, now, effects));
+    generate::take_back_ahead(state, effects);
     if goes_on || generate::send_waiting(state, now, effects) {
         return;
     }
@@ -246,6 +266,7 @@ pub(super) fn on_loaded(state: &mut AppState, job: JobId, report: Box<LoadReport
 
 pub(super) fn on_load_failed(state: &mut AppState, error: EngineError, now: Now, effects: &mut Vec<Effect>) {
     let Activity::Loading(loading) = std::mem::take(&mut state.activity) else { return };
+    generate::take_back_ahead(state, effects);
     state.settings.start_succeeded();
     if hand_on(state, loading.then_continue, now, effects) {
         return;
@@ -263,9 +284,11 @@ pub(super) fn on_load_failed(state: &mut AppState, error: EngineError, now: Now,
 fn hand_on(state: &mut AppState, then: Option<ReplyId>, now: Now, effects: &mut Vec<Effect>) -> bool {
     if let Some(inspecting) = &mut state.internal.inspecting {
         inspecting.then = inspecting.then.or(then);
+        generate::take_back_ahead(state, effects);
         return true;
     }
     let Some(wanted) = state.internal.queued_load.take() else { return false };
+    generate::take_back_ahead(state, effects);
     look(state, wanted, now, effects);
     true
 }

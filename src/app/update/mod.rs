@@ -278,6 +278,7 @@ fn stop(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
             loading.stopping = true;
             loading.then_continue = None;
             effects.push(Effect::Send(Command::Cancel { job: loading.job }));
+            generate::take_back_ahead(state, effects);
         }
         Activity::None if was_coming => {}
         Activity::None if state.measuring.is_some() => repeat::stop(state, effects),

@@ -144,7 +144,12 @@ fn load_after(state: &mut AppState, generating: Generating, was_cut: bool, now: 
     if wanted.stopped {
         wanted.then = None;
     }
+    let follows = wanted.asked.and(wanted.then).map(|reply| (reply, wanted.design.model.clone()));
     load::proceed(state, *wanted, now, effects);
+    if let Some((reply, model)) = follows.filter(|(reply, _)| state.loading().is_some_and(|loading| loading.then_continue == Some(*reply)))
+    {
+        generate::ask_ahead(state, reply, model, effects);
+    }
     true
 }
 

@@ -128,6 +128,7 @@ impl FakeBackend {
 
     /// A prompt that fits, with its tokens and those of them that are in the cache; work on it begins.
     fn begin(&self, request: &GenerateRequest, job: &Job) -> Result<(Fitted, u32, u32), EngineError> {
+        request.check_model(&self.active()?.model)?;
         let fitted = self.fit(request, self.n_ctx()?)?;
         let prompt_tokens = count(&fitted.text);
         // The last token is always computed: its result is what the first new one is drawn from.
@@ -487,6 +488,7 @@ mod tests {
             json_schema: None,
             want_token_ids: false,
             alternatives: 0,
+            only_by: None,
         };
         fake.prefill(&request(&messages), &job).unwrap();
         messages.push(say(Role::User, "And then?"));

@@ -240,6 +240,7 @@ impl Backend for LlamaBackend {
     fn generate(&mut self, request: &GenerateRequest, job: &Job) -> Result<GenerateStats, EngineError> {
         let capture = Capture::start(&self.sink);
         let loaded = self.current()?;
+        request.check_model(&loaded.design.model)?;
         generate::generate(&mut loaded.ctx, &mut loaded.pace, request, job).map_err(|error| with_lines(error, &capture))
     }
 

@@ -162,6 +162,7 @@ mod tests {
             json_schema: None,
             want_token_ids: false,
             alternatives: 0,
+            only_by: None,
         });
         bare.order(Order::Decode(design.clone(), request.clone()));
         assert!((answer(&bare).unwrap() - 400.0).abs() < 1.0);

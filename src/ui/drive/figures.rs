@@ -14,6 +14,33 @@ pub struct Flip {
     pub ms: f64,
     /// Tokens of the conversation that the other rung had to read
     pub reread: u32,
+    /// What it was made of
+    pub parts: Parts,
+}
+
+/// Where the time of a switch went: milliseconds from the click.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// The engine was told to load
+    pub load: Option<f64>,
+    /// It had loaded
+    pub loaded: Option<f64>,
+    /// It was told to go on with the reply
+    pub reply: Option<f64>,
+    /// It began to read the conversation
+    pub started: Option<f64>,
+}
+
+impl Parts {
+    fn report(flips: &[Flip]) -> Value {
+        let middle = |of: fn(&Self) -> Option<f64>| stats::median(&flips.iter().filter_map(|flip| of(&flip.parts)).collect::<Vec<_>>());
+        json!({
+            "load_asked": middle(|parts| parts.load),
+            "loaded": middle(|parts| parts.loaded),
+            "reply_asked": middle(|parts| parts.reply),
+            "started": middle(|parts| parts.started),
+        })
+    }
 }
 
 /// A stretch of time in which the window painted.
@@ -82,9 +109,11 @@ impl Figures {
             "switch_bare_ms": stats::median(&self.bare_ms),
             "switch_ratio": ratio(&ms(&self.switches), &self.bare_ms),
             "switch_reread_tokens": reread(&self.switches),
+            "switch_parts_ms": Parts::report(&self.switches),
             "switch_samples": { "windowed": ms(&self.switches), "bare": self.bare_ms },
             "warm_flip_ms": stats::median(&ms(&self.flips)),
             "warm_flip_reread_tokens": reread(&self.flips),
+            "warm_flip_parts_ms": Parts::report(&self.flips),
             "warm_flip_samples": ms(&self.flips),
             "switched": self.rungs,
             "screenshot": std::path::absolute(screenshot).unwrap_or_else(|_| screenshot.to_owned()),
@@ -98,7 +127,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_in_pairs_and_what_is_missing_is_null() {
-        let flip = |ms, reread| Flip { ms, reread };
+        let flip = |ms, reread| Flip { ms, reread, parts: Parts { loaded: Some(ms / 2.0), ..Parts::default() } };
         let figures = Figures {
             windowed: vec![90.0, 40.0, 95.0],
             headless: vec![100.0, 50.0, 100.0],
@@ -115,6 +144,7 @@ mod tests {
             (number("cpu_ms_per_frame"), number("switch_ratio"), number("switch_reread_tokens")),
             (Some(25.0), Some(1.1), Some(80.0))
         );
+        assert_eq!((report["switch_parts_ms"]["loaded"].as_f64(), &report["switch_parts_ms"]["started"]), (Some(55.0), &Value::Null));
         for missing in ["warm_flip_ms", "ui_cpu_percent_idle", "first_frame_ms"] {
             assert!(report[missing].is_null(), "{missing}");
         }

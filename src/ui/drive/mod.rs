@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use self::bare::{Bare, Order};
-use self::figures::{Figures, Flip};
+use self::figures::{Figures, Flip, Parts};
 use super::pacing::{Pacing, is_software_rendered};
 use crate::app::{Action, AppState};
 use crate::engine::{Place, telemetry};
@@ -34,7 +34,11 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// See `SETTLE`.
 const IDLE: Duration = Duration::from_secs(12);
 /// Longest drive, seconds.
-const LIMIT_SECONDS: f64 = 900.0;
+const LIMIT_SECONDS: f64 = 420.0;
+/// An order to unload that nothing came of for so long is given again, seconds.
+const ASK_AGAIN: f64 = 5.0;
+/// Lines of the engine that are told when a drive does not get on.
+const LAST_LINES: usize = 4;
 /// Tokens of a reply after which the rung is clicked.
 const CLICK_AFTER: u32 = 24;
 
@@ -59,7 +63,7 @@ enum Step {
     /// The first rung goes on; it is stopped
     Flipped,
     /// The other rung is unloaded, so that it can be switched to again
-    Unloading,
+    Unloading { since: f64 },
     /// Nothing happens
     Idle,
     /// A picture is taken
@@ -72,9 +76,15 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 struct Click {
     at: f64,
-    /// It is there: tokens from now on are its own, not the last of the old one's
-    is_loaded: bool,
+    /// Tokens after `loaded` are its own, not the last of the old one's
+    parts: Parts,
     reread: u32,
+}
+
+impl Click {
+    fn ms(&self, at: f64) -> Option<f64> {
+        Some((at - self.at) * 1e3)
+    }
 }
 
 /// What another thread is waited for.
@@ -134,15 +144,25 @@ impl Driver {
     /// A person's action went through.
     pub fn on_action(&mut self, action: &Action, at: f64) {
         if matches!(action, Action::SelectRung(_)) {
-            self.click = Some(Click { at, is_loaded: false, reread: 0 });
+            self.click = Some(Click { at, parts: Parts::default(), reread: 0 });
         }
     }
 
     /// The window tells its engine something.
-    pub fn on_command(&mut self, command: &Command) {
+    pub fn on_command(&mut self, command: &Command, at: f64) {
         match command {
-            Command::Load { request, .. } => self.loaded = Some(request.design.clone()),
-            Command::Generate { request, .. } => self.asked = Some(request.clone()),
+            Command::Load { request, .. } => {
+                self.loaded = Some(request.design.clone());
+                if let Some(click) = &mut self.click {
+                    click.parts.load = click.ms(at);
+                }
+            }
+            Command::Generate { request, .. } => {
+                self.asked = Some(request.clone());
+                if let Some(click) = &mut self.click {
+                    click.parts.reply = click.ms(at);
+                }
+            }
             _ => {}
         }
     }
@@ -152,17 +172,18 @@ impl Driver {
         match event {
             Event::Loaded { .. } => {
                 if let Some(click) = &mut self.click {
-                    click.is_loaded = true;
+                    click.parts.loaded = click.ms(at);
                 }
             }
             Event::Started { prompt_tokens, cached_tokens, .. } => {
-                if let Some(click) = self.click.as_mut().filter(|click| click.is_loaded) {
+                if let Some(click) = self.click.as_mut().filter(|click| click.parts.loaded.is_some()) {
                     click.reread = prompt_tokens.saturating_sub(*cached_tokens);
+                    click.parts.started = click.ms(at);
                 }
             }
             Event::Tokens { .. } => {
-                if let Some(click) = self.click.take_if(|click| click.is_loaded) {
-                    self.flipped = Some(Flip { ms: (at - click.at) * 1e3, reread: click.reread });
+                if let Some(click) = self.click.take_if(|click| click.parts.loaded.is_some()) {
+                    self.flipped = Some(Flip { ms: (at - click.at) * 1e3, reread: click.reread, parts: click.parts });
                 }
             }
             Event::Generated { stats, .. } if stats.predicted_tokens > 8 => self.replied = Some(stats.decode_tps),
@@ -180,7 +201,8 @@ impl Driver {
             return self.end(pacing, ctx, Err(crash.error.clone()));
         }
         if now > LIMIT_SECONDS {
-            let text = format!("The window did not get through its drive in {LIMIT_SECONDS} s (stuck at {:?})", self.step);
+            let text =
+                format!("The window did not get through its drive in {LIMIT_SECONDS} s (stuck at {:?}; {})", self.step, stuck(state));
             return self.end(pacing, ctx, Err(EngineError::new(ErrorKind::NotAnswering, text)));
         }
         // where another thread is waited for, it wakes the window; else the drive looks again, but seldom, so as not to spoil what it measures
@@ -207,12 +229,16 @@ impl Driver {
             Step::Switched if is_idle => self.bare_switch(pacing, ctx),
             Step::BareSwitch => self.after_bare_switch(state, pacing, ctx),
             Step::Flipped if is_idle => {
-                self.step = Step::Unloading;
+                self.step = Step::Unloading { since: now };
                 other_file(state).map(|file| Action::Unload(Some(file)))
             }
-            Step::Unloading if is_idle && state.resident.len() <= 1 => {
+            Step::Unloading { .. } if is_idle && state.resident.len() <= 1 => {
                 let enough = self.figures.flips.len() >= SWITCHES || now > ENOUGH_SECONDS;
                 if enough { self.rest(pacing, ctx) } else { self.begin_switch(state) }
+            }
+            Step::Unloading { since } if is_idle && now - since > ASK_AGAIN => {
+                self.step = Step::Unloading { since: now };
+                other_file(state).map(|file| Action::Unload(Some(file)))
             }
             Step::Idle => self.watch_idle(now, ctx),
             Step::Picture { since } => self.picture(since, now, pacing, ctx),
@@ -406,6 +432,19 @@ fn other_rung(state: &AppState) -> Option<String> {
     let active = state.active_quant()?;
     let family = state.family()?;
     family.rungs.iter().find(|rung| rung.quant != active && matches!(rung.state, RungState::OnDisk { .. })).map(|rung| rung.quant.clone())
+}
+
+/// What a drive that does not get on waits for, for whoever has to find out why.
+fn stuck(state: &AppState) -> String {
+    let resident = state.resident.iter().map(|resident| {
+        let word = if resident.active { "active" } else { "warm" };
+        let name = resident.design.model.file_name().unwrap_or_default();
+        format!("{} is {word}", name.display())
+    });
+    let ready = state.why_not_ready().unwrap_or("ready for a reply").to_owned();
+    let quiet = if state.is_quiet() { "nothing runs in the background" } else { "something runs in the background" };
+    let lines = state.log.iter().rev().take(LAST_LINES).rev().map(|line| format!("the engine wrote: {line}"));
+    [ready, quiet.to_owned()].into_iter().chain(resident).chain(lines).collect::<Vec<_>>().join(", ")
 }
 
 /// The file that is kept warm beside the active one.

@@ -71,6 +71,7 @@ fn ask(job: JobId, prompt: &str) -> Effect {
         json_schema: None,
         want_token_ids: true,
         alternatives: 0,
+        only_by: None,
     };
     Effect::Quality(Box::new(Command::Generate { job, request }))
 }

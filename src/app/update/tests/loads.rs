@@ -67,16 +67,93 @@ fn switching() -> AppState {
     assert!(cancels(&effects, job) && loads(&effects).is_some(), "{effects:?}");
     let effects = on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.5));
     assert_eq!(loads(&effects), None, "the engine was told already");
+    assert_eq!(ahead(&effects).only_by.as_deref(), Some(Path::new("a-Q8_0.gguf")), "and hears of the rest of the reply, too");
     state
+}
+
+/// The request for the rest of a reply that is among the effects.
+fn ahead(effects: &[Effect]) -> &crate::protocol::GenerateRequest {
+    let of = |effect| if let &Effect::Send(Command::Generate { ref request, .. }) = effect { Some(request) } else { None };
+    effects.iter().find_map(of).expect("it is asked for")
+}
+
+/// The job of the rest of the reply, which waits in the engine behind the load.
+fn job_ahead(state: &AppState) -> JobId {
+    state.internal.ahead.expect("it was asked for").job
+}
+
+/// Whether the reply is saved as it stood before.
+fn saves_as(effects: &[Effect], text: &str, as_state: MessageState) -> bool {
+    let is_it = |op: &Op| matches!(op, Op::PutMessage(message) if message.text == text && message.state == as_state);
+    effects.iter().any(|effect| matches!(effect, Effect::Save { ops, .. } if ops.iter().any(is_it)))
 }
 
 #[test]
 fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
     let mut state = switching();
+    let waits = job_ahead(&state);
     let effects = loaded(&mut state, "Q8_0", 4.0);
-    assert!(generates(&effects), "what it says so far is on disk already: {effects:?}");
+    assert!(!generates(&effects) && !cancels(&effects, waits), "it was asked for before: {effects:?}");
+    let is_streaming = |op: &Op| matches!(op, Op::PutMessage(_));
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Save { ops, .. } if ops.iter().any(is_streaming))),
+        "its first words may be on the disk already: {effects:?}"
+    );
+    assert_eq!((running(&state), state.internal.ahead), (waits, None));
     tokens(&mut state, " done", 1);
     assert_eq!(shown(&state)[1].1, "Half done");
+}
+
+#[test]
+fn a_file_looked_at_a_moment_ago_is_not_looked_at_again_while_it_fits() {
+    let sample = |available| crate::protocol::Sample { available, total: 8_000_000_000, ..crate::protocol::Sample::default() };
+    let looks = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Inspect { .. }));
+    for (at, available, again) in [(20.0, 8_000_000_000, false), (20.0, 1_000, true), (90.0, 8_000_000_000, true)] {
+        let mut state = ready_with_ladder();
+        let effects = select(&mut state, "Q8_0", 3.0);
+        assert!(looks(&effects), "it has never been looked at");
+        inspected(&mut state, &effects, true);
+        loaded(&mut state, "Q8_0", 4.0);
+        let effects = select(&mut state, "Q2_K", 5.0);
+        inspected(&mut state, &effects, true);
+        loaded(&mut state, "Q2_K", 6.0);
+        state.telemetry.sample = Some(sample(available));
+        let effects = select(&mut state, "Q8_0", at);
+        assert_eq!(looks(&effects), again, "after {at} s with {available} bytes to be had: {effects:?}");
+        assert_eq!(loads(&effects).is_some(), !again);
+    }
+}
+
+#[test]
+fn the_rest_of_a_reply_is_saved_before_the_engine_hears_of_it_and_taken_back_with_the_load() {
+    let mut state = ready_with_ladder();
+    let job = replying(&mut state);
+    tokens(&mut state, "Half", 1);
+    let effects = select(&mut state, "Q8_0", 3.0);
+    inspected(&mut state, &effects, true);
+    let effects = on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.5));
+    let place = |is: fn(&Effect) -> bool| effects.iter().rposition(is).expect("it is there");
+    let (save, begin) = (place(|e| matches!(e, Effect::Save { .. })), place(|e| matches!(e, Effect::BeginReply(_, _, 4))));
+    assert!(save < begin && begin < place(|e| matches!(e, Effect::Send(Command::Generate { .. }))), "{effects:?}");
+    assert!(saves_as(&effects, "Half", MessageState::Streaming));
+
+    let waits = job_ahead(&state);
+    let effects = load_cancelled(&mut state, 4.0);
+    assert!(cancels(&effects, waits) && saves_as(&effects, "Half", MessageState::Whole), "{effects:?}");
+    assert_eq!(state.internal.ahead, None);
+
+    // Stop takes it back at once, another choice once the load has given way
+    let mut state = switching();
+    let waits = job_ahead(&state);
+    assert!(cancels(&on_action(&mut state, Action::Stop, now(3.6)), waits));
+    let mut state = switching();
+    let waits = job_ahead(&state);
+    select(&mut state, "Q2_K", 3.6);
+    let effects = load_cancelled(&mut state, 3.7);
+    assert!(cancels(&effects, waits), "{effects:?}");
+    let effects = inspected(&mut state, &effects, true);
+    assert!(loads(&effects).is_some());
+    assert!(generates(&loaded(&mut state, "Q2_K", 4.0)), "asked for in the ordinary way");
 }
 
 #[test]
@@ -388,10 +465,11 @@ fn a_warm_rung_is_asked_for_with_the_click() {
     let effects = select(&mut state, "Q8_0", 3.0);
     let load = load_job(&effects);
     assert_eq!(effects[0], Effect::Send(Command::Cancel { job }), "the order to end comes first");
-    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
+    let effects = on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
     assert_eq!(state.loading().map(|loading| loading.job), Some(load));
-    let effects = loaded(&mut state, "Q8_0", 3.2);
     assert!(generates(&effects), "the reply is gone on with at once: {effects:?}");
+    loaded(&mut state, "Q8_0", 3.2);
+    assert!(state.generating().is_some());
 }
 
 #[test]
@@ -425,7 +503,8 @@ fn a_second_choice_takes_the_first_one_back() {
     on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.1));
     on_event(&mut state, Event::Failed { job: first, error: EngineError::cancelled() }, now(3.15));
     assert_eq!(state.loading().map(|loading| loading.job), Some(second));
-    assert!(generates(&loaded(&mut state, "Q2_K", 3.5)));
+    loaded(&mut state, "Q2_K", 3.5);
+    assert!(state.generating().is_some());
 }
 
 #[test]
