@@ -12,13 +12,17 @@ use crate::ui::parts::library_rows::{self, FamilyCard};
 use crate::ui::parts::saved_designs::{self, SavedDesignsView};
 use crate::ui::theme::{self, PAGE_MARGIN};
 use crate::ui::widgets::{
-    Icon, card, elided, empty_state, ghost_button, icon_button, muted, page_header, primary_button, search_field, secondary_button,
+    Icon, at_least, card, elided, empty_state, ghost_button, icon_button, muted, page_header, primary_button, search_field,
+    secondary_button,
 };
 
 /// Between two cards, points.
 const GAP: f32 = 12.0;
 /// Families that are unfolded by themselves when there are no more than these.
 const FEW: usize = 4;
+
+/// Least height of the page, points.
+const LEAST: f32 = 460.0;
 
 /// What is typed and unfolded on the page.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,10 @@ pub struct LibraryView {
 
 /// Paints the page.
 pub fn library_page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, actions: &mut Vec<Action>) {
+    at_least(ui, "library page", LEAST, |ui| page(ui, state, view, now, actions));
+}
+
+fn page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, actions: &mut Vec<Action>) {
     egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
         header(ui, state, actions);
         ui.add_space(12.0);

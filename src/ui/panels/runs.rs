@@ -11,12 +11,18 @@ use crate::app::{Action, AppState, Purpose};
 use crate::measure::{format, kept::RunFormat};
 use crate::protocol::RunId;
 use crate::ui::theme::PAGE_MARGIN;
-use crate::ui::widgets::{Icon, Progress, card, empty_state, icon_button, page_header, search_field, secondary_button, segmented};
+use crate::ui::widgets::{
+    Icon, Progress, at_least, card, empty_state, icon_button, page_header, search_field, secondary_button, segmented,
+};
 
 use order::{Entry, Group, Order, Wanted};
 
 /// From this width on the details stand beside the list, points.
 const BESIDE: f32 = 1180.0;
+
+/// Least height of the page with the list alone, and with what was chosen below it, points.
+const LEAST: f32 = 360.0;
+const LEAST_WITH_DETAILS: f32 = 660.0;
 
 /// What is typed, chosen and unfolded on the page.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +41,12 @@ pub fn runs_page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, a
     let history = &state.history;
     let (today, offset_ms) = order::today();
     view.order.update(&history.runs, history.revision, &view.wanted, today, offset_ms);
+    let least = if history.shown.is_empty() { LEAST } else { LEAST_WITH_DETAILS };
+    at_least(ui, "runs page", least, |ui| page(ui, state, view, now, (today, offset_ms), actions));
+}
+
+fn page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, (today, offset_ms): (i64, i64), actions: &mut Vec<Action>) {
+    let history = &state.history;
     egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
         header(ui, state, view, actions);
         ui.add_space(8.0);

@@ -32,7 +32,9 @@ mod virtual_list;
 
 pub use buttons::{ActionButton, IconButton, danger_button, ghost_button, icon_button, nav_item, primary_button, secondary_button};
 pub use chip::Chip;
-pub use chrome::{card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight};
+pub use chrome::{
+    at_least, card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight,
+};
 pub use code_block::code_block;
 pub use data_table::{DataTable, ROW_HEIGHT, TableCell, TableColumn, TableOutput, TableSort};
 pub use dot_plot::DotPlot;
