@@ -8,7 +8,7 @@ use inferscope::app::{Action, AppState, Now, update};
 use inferscope::ui::panels::settings::About;
 use inferscope::ui::panels::{self, Views};
 use inferscope::ui::shortcuts;
-use inferscope::ui::theme::Theme;
+use inferscope::ui::theme::{self, Theme};
 
 /// When every frame is painted.
 pub const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_764_000_000_000 };
@@ -26,6 +26,9 @@ pub struct Window {
 impl Window {
     fn ui(&mut self, ui: &mut egui::Ui) {
         let ctx = ui.ctx().clone();
+        // the window is cleared to the page's colour
+        let whole = ctx.content_rect();
+        ui.painter().with_clip_rect(whole).rect_filled(whole, 0.0, theme::palette(ui).page);
         let mut actions = Vec::new();
         shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut actions);
         panels::window(ui, &self.state, &mut self.views, NOW, &mut actions);

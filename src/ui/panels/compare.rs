@@ -19,7 +19,7 @@ const NARROW: f32 = 700.0;
 
 /// Least height of the page without designs, and with some, points.
 const EMPTY: f32 = 360.0;
-const LEAST: f32 = 660.0;
+const LEAST: f32 = 680.0;
 
 /// What lasts of the page between frames.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ fn page(ui: &mut Ui, state: &AppState, view: &mut CompareView, actions: &mut Vec
         ui.spacing_mut().item_spacing = vec2(8.0, 8.0);
         header(ui, state, actions);
         if state.compare.lanes.is_empty() {
-            let sentence = "A comparison asks two to four designs the same and shows where their answers part. Open a model to begin.";
+            let sentence = "A comparison asks two to four designs the same and shows where their answers part. Open a model to begin";
             if empty_state(ui, "No model yet", sentence, Some("Open a model…")) {
                 actions.push(Action::PickModel);
             }

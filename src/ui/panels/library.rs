@@ -45,7 +45,7 @@ pub fn library_page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: 
 }
 
 fn page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, actions: &mut Vec<Action>) {
-    egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
+    egui::Frame::new().inner_margin(egui::Margin { bottom: 0, ..egui::Margin::same(PAGE_MARGIN as i8) }).show(ui, |ui| {
         header(ui, state, actions);
         ui.add_space(12.0);
         tools(ui, state, view);
@@ -227,7 +227,7 @@ fn families(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, act
             FamilyCard::new(state, family, is_open, view.all_rungs.contains(&family.key))
         })
         .collect();
-    let total: f32 = cards.iter().map(|card| card.height() + GAP).sum();
+    let total: f32 = cards.iter().map(|card| card.height() + GAP).sum::<f32>() + PAGE_MARGIN - GAP;
     ScrollArea::vertical().id_salt("families").auto_shrink([false, false]).show_viewport(ui, |ui, viewport| {
         let width = ui.available_width();
         ui.set_height(total);

@@ -47,7 +47,7 @@ pub fn runs_page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, a
 
 fn page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, (today, offset_ms): (i64, i64), actions: &mut Vec<Action>) {
     let history = &state.history;
-    egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
+    egui::Frame::new().inner_margin(egui::Margin { bottom: 0, ..egui::Margin::same(PAGE_MARGIN as i8) }).show(ui, |ui| {
         header(ui, state, view, actions);
         ui.add_space(8.0);
         measuring(ui, state, now, actions);
@@ -188,8 +188,15 @@ fn tools(ui: &mut Ui, view: &mut RunsView) {
 
 /// What is chosen: one run in detail, two against each other, or a count.
 fn below(ui: &mut Ui, state: &AppState, view: &mut RunsView, actions: &mut Vec<Action>) {
+    ScrollArea::vertical().id_salt("chosen").auto_shrink([false, false]).show(ui, |ui| {
+        chosen(ui, state, view, actions);
+        ui.add_space(PAGE_MARGIN);
+    });
+}
+
+fn chosen(ui: &mut Ui, state: &AppState, view: &mut RunsView, actions: &mut Vec<Action>) {
     let history = &state.history;
-    ScrollArea::vertical().id_salt("chosen").auto_shrink([false, false]).show(ui, |ui| match history.shown.as_slice() {
+    match history.shown.as_slice() {
         [one] => {
             if let Some(run) = history.run(*one) {
                 detail::detail(ui, state, run, &mut view.detail, actions);
@@ -214,7 +221,7 @@ fn below(ui: &mut Ui, state: &AppState, view: &mut RunsView, actions: &mut Vec<A
                 });
             });
         }
-    });
+    }
 }
 
 /// Chooses nothing.

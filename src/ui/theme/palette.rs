@@ -134,6 +134,11 @@ impl Palette {
         if contrast(ink, surface) >= least { ink } else { self.text }
     }
 
+    /// The lines of a chart's grid: quieter than borders, which are strong in high contrast.
+    pub fn grid(&self) -> Color32 {
+        if self.page == HIGH_CONTRAST.page { on_surface(self.panel, self.hairline, 0.45) } else { self.hairline }
+    }
+
     /// Width of the border around controls and cards, in points: doubled where contrast matters most.
     pub fn border_width(&self) -> f32 {
         if self.page == HIGH_CONTRAST.page { 1.5 } else { 1.0 }

@@ -71,6 +71,11 @@ pub fn row_surface(ui: &Ui, rect: Rect, selected: bool, hovered: bool) {
         (false, false) => Color32::TRANSPARENT,
     };
     ui.painter().rect_filled(rect, CONTROL_RADIUS, fill);
+    // there the surfaces alone are too close to each other
+    if selected && palette.border_width() > 1.0 {
+        let stroke = Stroke::new(palette.border_width(), palette.hairline);
+        ui.painter().rect_stroke(rect, CONTROL_RADIUS, stroke, StrokeKind::Inside);
+    }
 }
 
 /// The head of a page: its question, one muted sentence, and actions on the right; below, where the question would not fit beside them.

@@ -22,7 +22,7 @@ pub const SUGGESTIONS: [(&str, &str, &str); 3] = [
     ),
     (
         "Tell a long story",
-        "Several hundred tokens: watch the decode rate settle, then switch the rung in the middle",
+        "Several hundred tokens: watch the rate settle, then switch the rung midway",
         "Tell the story of a lighthouse keeper who repairs an old calculating machine. Take your time: about 500 words.",
     ),
     (

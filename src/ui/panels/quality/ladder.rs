@@ -10,7 +10,7 @@ use crate::ui::theme::{self, Palette};
 use crate::ui::widgets::{card, label, muted, secondary_button, segmented};
 
 /// Height of the plot, points.
-const HEIGHT: f32 = 236.0;
+const HEIGHT: f32 = 250.0;
 /// Below this the scale of the loss is linear, above it logarithmic: it has a zero, and every rung its room. Nats.
 const LINEAR: f64 = 0.002;
 const TICKS: [f64; 8] = [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
@@ -111,7 +111,7 @@ fn plot(
     };
     let room = ((high - low) * 0.06).max(high * 0.02);
     let worst = points.iter().filter_map(|point| point.kld).map(|kld| kld.value).fold(0.01, f64::max);
-    let frame = Rect::from_min_max(rect.min + vec2(52.0, 10.0), rect.max - vec2(16.0, 38.0));
+    let frame = Rect::from_min_max(rect.min + vec2(52.0, 24.0), rect.max - vec2(16.0, 38.0));
     let scale = Scale { frame, x: [low - room, high + room], top: drawn(worst * 1.25) };
     grid(ui, &scale, by_speed, palette);
     front(ui.painter(), &scale, points, by_speed, palette);
@@ -128,7 +128,7 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let font = theme::small();
     for tick in TICKS.into_iter().filter(|tick| drawn(*tick) <= scale.top) {
         let y = scale.at(scale.x[0], tick).y.round() + 0.5;
-        painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.hairline));
+        painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.grid()));
         painter.text(pos2(frame.left() - 8.0, y), Align2::RIGHT_CENTER, format!("{tick}"), font.clone(), palette.muted);
     }
     let span = scale.x[1] - scale.x[0];
@@ -138,7 +138,7 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let mut tick = (scale.x[0] / step).ceil() * step;
     while tick <= scale.x[1] {
         let x = scale.at(tick, 0.0).x.round() + 0.5;
-        painter.vline(x, frame.y_range(), Stroke::new(1.0, palette.hairline));
+        painter.vline(x, frame.y_range(), Stroke::new(1.0, palette.grid()));
         let words = if by_speed { format!("{tick:.0}") } else { format::bytes(tick.max(0.0) as u64) };
         painter.text(pos2(x, frame.bottom() + 6.0), Align2::CENTER_TOP, words, font.clone(), palette.muted);
         tick += step;
@@ -146,7 +146,7 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let axis = if by_speed { "decode tokens/s, higher is better" } else { "file size, smaller is better" };
     painter.text(pos2(frame.center().x, frame.bottom() + 34.0), Align2::CENTER_BOTTOM, axis, font.clone(), palette.muted);
     let about = "mean KLD, nats: log-like, better is up";
-    painter.text(frame.left_top() + vec2(8.0, 4.0), Align2::LEFT_TOP, about, font, palette.muted);
+    painter.text(pos2(frame.left() - 52.0, frame.top() - 24.0), Align2::LEFT_TOP, about, font, palette.muted);
 }
 
 /// A line through those that nothing else beats in both: smaller (or faster) and better.
