@@ -14,8 +14,9 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use fixtures::*;
 use inferscope::app::quality::{Phase, TextSource, Variant};
-use inferscope::app::{Action, AppState, HeatBy, Page, QualityAction, QualityForm};
+use inferscope::app::{Action, AppState, HeatBy, LadderPoint, Page, QualityAction, QualityForm};
 use inferscope::library::text;
+use inferscope::measure::quality::tally::Estimate;
 use inferscope::measure::stats;
 use inferscope::protocol::{CacheType, EngineError, ErrorKind};
 use inferscope::ui::theme::Theme;
@@ -53,6 +54,65 @@ fn a_comparison_is_set_up_and_begun() {
     harness.get_all_by_label_contains("The text is empty").next().expect("why nothing can begin is said");
     harness.get_by_role_and_label(egui::Role::Button, "Compare").click();
     assert_eq!(asked(&mut harness), [], "and nothing does");
+}
+
+#[test]
+fn a_long_paste_is_named_instead_of_shown() {
+    let mut harness = harness(state());
+    harness.state_mut().acts = true;
+    harness.get_by_label("Pasted text").click();
+    harness.run();
+    harness.get_by_role_and_label(egui::Role::MultilineTextInput, "Pasted text").focus();
+    harness.run();
+    let text = "Some words of a long report. ".repeat(200_000);
+    harness.event(egui::Event::Paste(text.clone()));
+    let work = Work::begin();
+    harness.run();
+    assert!(work.cost_ms() < 2000.0, "{} ms", work.cost_ms());
+    assert!(asked(&mut harness).contains(&QualityAction::SetPasted(text)));
+    harness.get_by_label("Pasted text, 5.8 MB");
+    harness.get_by_label("Remove the pasted text").click();
+    assert_eq!(asked(&mut harness), [QualityAction::SetPasted(String::new())]);
+    harness.get_by_role_and_label(egui::Role::MultilineTextInput, "Pasted text");
+}
+
+/// Some rungs and a variant were measured on the text that ships, in an earlier session; most have a speed.
+fn known() -> AppState {
+    let kept = |quant: &str, kld: f64| LadderPoint {
+        text_hash: text::text_hash(text::EVALUATION),
+        n_ctx: 512,
+        reference: path("F16"),
+        model: path(quant),
+        name: quant.into(),
+        variant: Variant::Usual,
+        size: 1,
+        measured_ms: 1_763_900_000_000,
+        run: None,
+        tokens: 2550,
+        kld: Estimate { value: kld, error: Some(kld / 20.0) },
+    };
+    let cache = Variant::Cache(CacheType::Q4_0);
+    let mut state = state();
+    state.quality.kept = vec![kept("Q8_0", 0.005), kept("Q4_1", 0.09), LadderPoint { variant: cache, ..kept("Q8_0", 0.02) }];
+    for (quant, variant, tps) in
+        [("F16", Variant::Usual, 60.0), ("Q8_0", Variant::Usual, 92.0), ("Q4_1", Variant::Usual, 109.0), ("Q8_0", cache, 97.0)]
+    {
+        state.quality.speeds.insert((path(quant), variant.name()), vec![tps]);
+    }
+    state
+}
+
+#[test]
+fn what_was_measured_before_is_shown_while_a_comparison_is_set_up() {
+    assert!(harness(state()).query_by_label("What is known on this text").is_none(), "nothing is known yet");
+    let mut harness = harness_sized(known(), [1440.0, 1400.0], Theme::Dark);
+    harness.get_by_label("What is known on this text");
+    harness.get_by_label_contains("Q8_0, 136 MB\nMean KLD 0.0050, 95 % CI 0.0045 to 0.0055\nMeasured on 2");
+    harness.get_by_label_contains("Q2_K, 82 MB\nNot measured on this text");
+    harness.get_by_label("Speed").click();
+    harness.run();
+    harness.get_by_label_contains("Q8_0, KV q4_0, 136 MB\nMean KLD 0.0200");
+    assert!(harness.query_by_label_contains("Q2_K, 82 MB\n").is_none(), "what has no speed has no place there");
 }
 
 #[test]
@@ -190,7 +250,7 @@ fn pictures_of_the_page() {
     state_with_token.quality.selected = Some(300);
     for (name, size) in [("wide", [1440.0, 900.0]), ("small", [1024.0, 640.0]), ("tall", [1440.0, 1300.0])] {
         for (look, theme) in [(Theme::Dark, "dark"), (Theme::Light, "light")] {
-            for (page, state) in [("setup", state()), ("result", state_with_token.clone())] {
+            for (page, state) in [("setup", state()), ("known", known()), ("result", state_with_token.clone())] {
                 let mut harness = harness_sized(state, size, look);
                 harness.run();
                 harness.render().unwrap().save(folder.join(format!("quality-{page}-{name}-{theme}.png"))).unwrap();

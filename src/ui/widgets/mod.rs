@@ -48,6 +48,7 @@ pub use notice::{Level, Notice, NoticeResponse, toast_area};
 pub use progress::{Progress, ProgressResponse};
 pub use rich_text::{RichTextResponse, Span, SpanStyle, layout_spans, rich_text};
 pub use rung_key::{RungKey, RungState};
+pub(in crate::ui) use scatter::is_crossed;
 pub use scatter::{Axis, Mark, Scale, Scatter, ScatterPoint, ScatterResponse};
 pub use segmented::segmented;
 pub use series_plot::{Marker, SeriesPlot, SeriesPlotResponse, decimate};

@@ -15,6 +15,7 @@ use super::text;
 use crate::ui::theme::{self, Palette};
 
 pub use axis::{Axis, Scale};
+pub(in crate::ui) use labels::is_crossed;
 
 /// Room for the words of the ticks at the left, and for ticks and name below, in points.
 const LEFT: f32 = 58.0;

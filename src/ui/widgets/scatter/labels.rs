@@ -48,7 +48,7 @@ pub(super) fn place(frame: Rect, points: &[Pos2], line: &[Pos2], wanted: &[(usiz
 }
 
 /// Whether a stretch of a line runs through a label.
-fn is_crossed(rect: &Rect, from: Pos2, to: Pos2) -> bool {
+pub(in crate::ui) fn is_crossed(rect: &Rect, from: Pos2, to: Pos2) -> bool {
     let steps = (from.distance(to) / 4.0).ceil().max(1.0);
     (0..=steps as usize).any(|step| rect.contains(from.lerp(to, step as f32 / steps)))
 }
