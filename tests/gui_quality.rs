@@ -2,186 +2,31 @@
 
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "gui_quality/fixtures.rs"]
+mod fixtures;
+#[path = "support/window.rs"]
+mod window;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clock::Work;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use inferscope::app::quality::{Candidate, Comparison, Phase, TextSource, Variant};
-use inferscope::app::{Action, AppState, HeatBy, Now, Page, QualityAction, QualityForm};
-use inferscope::library::{Family, Rung, RungState, text};
+use fixtures::*;
+use inferscope::app::quality::{Phase, TextSource, Variant};
+use inferscope::app::{Action, AppState, HeatBy, LadderPoint, Page, QualityAction, QualityForm};
+use inferscope::library::text;
+use inferscope::measure::quality::tally::Estimate;
 use inferscope::measure::stats;
-use inferscope::protocol::{CacheType, Design, EngineError, ErrorKind, QualityBatch, QualityLayout, TOP, TokenScore};
-use inferscope::ui::panels::{self, Views};
-use inferscope::ui::shortcuts;
-use inferscope::ui::theme::{self, Theme};
-
-struct Window {
-    state: AppState,
-    views: Views,
-    asked: Vec<Action>,
-}
-
-impl Window {
-    fn ui(&mut self, ui: &mut egui::Ui) {
-        let ctx = ui.ctx().clone();
-        let mut actions = Vec::new();
-        shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut actions);
-        let now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
-        panels::window(ui, &self.state, &mut self.views, now, &mut actions);
-        self.asked.extend(actions);
-    }
-}
-
-fn harness_sized(state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Window> {
-    let window = Window { state, views: Views::default(), asked: Vec::new() };
-    let setup = move |ctx: &egui::Context| {
-        theme::install(ctx);
-        theme::apply(ctx, look);
-    };
-    let builder = Harness::builder().with_size(size).with_max_steps(12).with_context_setup(setup);
-    let builder = builder.with_theme(if look == Theme::Light { egui::Theme::Light } else { egui::Theme::Dark });
-    let mut harness = builder.build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
-    harness.run();
-    harness
-}
-
-fn harness(state: AppState) -> Harness<'static, Window> {
-    harness_sized(state, [1440.0, 900.0], Theme::Dark)
-}
+use inferscope::protocol::{CacheType, EngineError, ErrorKind};
+use inferscope::ui::theme::Theme;
+use window::{Window, harness, harness_sized};
 
 /// What was asked of the page since the last time this was called.
 fn asked(harness: &mut Harness<'static, Window>) -> Vec<QualityAction> {
     harness.run();
     let actions = std::mem::take(&mut harness.state_mut().asked);
     actions.into_iter().filter_map(|action| if let Action::Quality(action) = action { Some(action) } else { None }).collect()
-}
-
-// ---------------------------------------------------------------------------------------------------------------------------------------
-
-fn path(quant: &str) -> PathBuf {
-    PathBuf::from(format!("/models/SmolLM2-135M-Instruct.{quant}.gguf"))
-}
-
-fn rung(quant: &str, megabytes: u64, is_on_disk: bool) -> Rung {
-    let state = if is_on_disk {
-        RungState::OnDisk { path: path(quant), size: megabytes * 1_000_000, bpw: 8.0, alternates: Vec::new() }
-    } else {
-        RungState::CanMake {
-            source: path("F16"),
-            source_quant: "F16".into(),
-            size_estimate: megabytes * 1_000_000,
-            bpw_estimate: 6.0,
-            seconds_estimate: 9.0,
-            lossy_source: false,
-            target: path(quant),
-            needs_space: 1,
-        }
-    };
-    Rung { quant: quant.into(), usual: true, note: String::new(), state }
-}
-
-const RUNGS: [(&str, u64, f32); 7] = [
-    ("Q8_0", 136, 0.005),
-    ("Q5_K_M", 105, 0.03),
-    ("Q4_K_M", 99, 0.062),
-    ("Q4_1", 92, 0.09),
-    ("IQ4_NL", 86, 0.185),
-    ("Q3_K_M", 84, 0.16),
-    ("Q2_K", 82, 0.414),
-];
-
-fn state() -> AppState {
-    let mut rungs = vec![rung("F16", 257, true)];
-    rungs.extend(RUNGS.iter().map(|(quant, size, _)| rung(quant, *size, true)));
-    rungs.insert(2, rung("Q6_K", 120, false));
-    let family = Family {
-        key: "smollm2".into(),
-        name: "SmolLM2 135M Instruct".into(),
-        arch: "llama".into(),
-        n_params: 134_515_008,
-        n_layer: 30,
-        n_ctx_train: 8192,
-        rungs,
-    };
-    let mut state = AppState { page: Page::Quality, ..AppState::default() };
-    state.library.families = vec![family];
-    state.library.was_scanned = true;
-    state
-}
-
-/// A score that strays around `mean`, seldom far.
-fn score(at: usize, mean: f32) -> TokenScore {
-    let draw = ((at * 7919 + 13) % 1000) as f32 / 1000.0;
-    let kld = mean * (0.2 + 3.0 * draw.powi(6) * 4.0);
-    let far = draw > 0.9;
-    let top = |shift: u32, first: f32| std::array::from_fn(|i| ((i as u32 + shift) % 8, first / (i + 1) as f32));
-    let _: [(u32, f32); TOP] = top(0, 0.4);
-    TokenScore {
-        nll_ref: 1.2 + draw,
-        nll_cand: 1.2 + draw + kld,
-        kld,
-        delta_p: if at % 5 == 0 { kld / 4.0 } else { -kld / 3.0 },
-        same_top: !far,
-        rank_ref: 1 + (at % 4) as u32,
-        rank_cand: 1 + (at % 4) as u32 + if far { 6 } else { 0 },
-        top_ref: top(0, 0.41),
-        top_cand: top(u32::from(far), 0.3),
-    }
-}
-
-/// Words and the spaces before them as tokens, as a tokenizer would cut English.
-fn layout(text: &str, most: usize) -> QualityLayout {
-    let mut ends = Vec::new();
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
-        let cut = at > 0 && (c.is_whitespace() && !before.is_whitespace() || !c.is_alphanumeric() && !c.is_whitespace() || c == '\n');
-        if cut {
-            ends.push(at as u32);
-        }
-        before = c;
-        if ends.len() == most {
-            break;
-        }
-    }
-    let text = text[..*ends.last().unwrap() as usize].to_owned();
-    let chunks = ends.len() as u32 / 512;
-    QualityLayout { text, n_ctx: 512, chunks, scored: u64::from(chunks) * 255, ends, side_by_side: true }
-}
-
-fn compared(text: &str, most: usize, rungs: &[(&str, u64, f32)]) -> AppState {
-    let mut state = state();
-    let layout = layout(text, most);
-    let n = layout.ends.len();
-    let words = ["continuously", " on", " every", " in", " and", "\n", " models", " the"];
-    let mut comparison = Comparison {
-        reference: Design::for_model(path("F16")),
-        reference_name: "F16".into(),
-        family: "smollm2".into(),
-        text_name: "brief.md".into(),
-        text_hash: "1".into(),
-        names: (0..8).zip(words.map(str::to_owned)).collect(),
-        phase: Phase::Ended,
-        seconds: Some(21.0),
-        started_ms: 1,
-        ..Comparison::default()
-    };
-    for (quant, size, kld) in rungs {
-        let mut candidate = Candidate::new(Design::for_model(path(quant)), (*quant).into(), size * 1_000_000);
-        for chunk in 0..n / 512 {
-            let first = chunk * 512 + 257;
-            let scores = (first..(chunk + 1) * 512).map(|at| score(at, *kld)).collect();
-            candidate.take(&QualityBatch { candidate: 0, first: first as u64, scores, names: Vec::new() }, n);
-        }
-        candidate.finish();
-        comparison.candidates.push(candidate);
-    }
-    comparison.layout = Some(Arc::new(layout));
-    state.quality.comparison = Some(Box::new(comparison));
-    state.quality.from_level = 1;
-    state
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------------
@@ -209,6 +54,65 @@ fn a_comparison_is_set_up_and_begun() {
     harness.get_all_by_label_contains("The text is empty").next().expect("why nothing can begin is said");
     harness.get_by_role_and_label(egui::Role::Button, "Compare").click();
     assert_eq!(asked(&mut harness), [], "and nothing does");
+}
+
+#[test]
+fn a_long_paste_is_named_instead_of_shown() {
+    let mut harness = harness(state());
+    harness.state_mut().acts = true;
+    harness.get_by_label("Pasted text").click();
+    harness.run();
+    harness.get_by_role_and_label(egui::Role::MultilineTextInput, "Pasted text").focus();
+    harness.run();
+    let text = "Some words of a long report. ".repeat(200_000);
+    harness.event(egui::Event::Paste(text.clone()));
+    let work = Work::begin();
+    harness.run();
+    assert!(work.cost_ms() < 2000.0, "{} ms", work.cost_ms());
+    assert!(asked(&mut harness).contains(&QualityAction::SetPasted(text)));
+    harness.get_by_label("Pasted text, 5.8 MB");
+    harness.get_by_label("Remove the pasted text").click();
+    assert_eq!(asked(&mut harness), [QualityAction::SetPasted(String::new())]);
+    harness.get_by_role_and_label(egui::Role::MultilineTextInput, "Pasted text");
+}
+
+/// Some rungs and a variant were measured on the text that ships, in an earlier session; most have a speed.
+fn known() -> AppState {
+    let kept = |quant: &str, kld: f64| LadderPoint {
+        text_hash: text::text_hash(text::EVALUATION),
+        n_ctx: 512,
+        reference: path("F16"),
+        model: path(quant),
+        name: quant.into(),
+        variant: Variant::Usual,
+        size: 1,
+        measured_ms: 1_763_900_000_000,
+        run: None,
+        tokens: 2550,
+        kld: Estimate { value: kld, error: Some(kld / 20.0) },
+    };
+    let cache = Variant::Cache(CacheType::Q4_0);
+    let mut state = state();
+    state.quality.kept = vec![kept("Q8_0", 0.005), kept("Q4_1", 0.09), LadderPoint { variant: cache, ..kept("Q8_0", 0.02) }];
+    for (quant, variant, tps) in
+        [("F16", Variant::Usual, 60.0), ("Q8_0", Variant::Usual, 92.0), ("Q4_1", Variant::Usual, 109.0), ("Q8_0", cache, 97.0)]
+    {
+        state.quality.speeds.insert((path(quant), variant.name()), vec![tps]);
+    }
+    state
+}
+
+#[test]
+fn what_was_measured_before_is_shown_while_a_comparison_is_set_up() {
+    assert!(harness(state()).query_by_label("What is known on this text").is_none(), "nothing is known yet");
+    let mut harness = harness_sized(known(), [1440.0, 1400.0], Theme::Dark);
+    harness.get_by_label("What is known on this text");
+    harness.get_by_label_contains("Q8_0, 136 MB\nMean KLD 0.0050, 95 % CI 0.0045 to 0.0055\nMeasured on 2");
+    harness.get_by_label_contains("Q2_K, 82 MB\nNot measured on this text");
+    harness.get_by_label("Speed").click();
+    harness.run();
+    harness.get_by_label_contains("Q8_0, KV q4_0, 136 MB\nMean KLD 0.0200");
+    assert!(harness.query_by_label_contains("Q2_K, 82 MB\n").is_none(), "what has no speed has no place there");
 }
 
 #[test]
@@ -346,7 +250,7 @@ fn pictures_of_the_page() {
     state_with_token.quality.selected = Some(300);
     for (name, size) in [("wide", [1440.0, 900.0]), ("small", [1024.0, 640.0]), ("tall", [1440.0, 1300.0])] {
         for (look, theme) in [(Theme::Dark, "dark"), (Theme::Light, "light")] {
-            for (page, state) in [("setup", state()), ("result", state_with_token.clone())] {
+            for (page, state) in [("setup", state()), ("known", known()), ("result", state_with_token.clone())] {
                 let mut harness = harness_sized(state, size, look);
                 harness.run();
                 harness.render().unwrap().save(folder.join(format!("quality-{page}-{name}-{theme}.png"))).unwrap();

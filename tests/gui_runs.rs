@@ -1,58 +1,34 @@
 //! The Runs page, driven by accessible name on hand-built histories: what a press asks for, what is said, and how fast ten thousand are.
 
+#[path = "gui_runs/fixtures.rs"]
+mod fixtures;
+#[path = "support/window.rs"]
+mod window;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use inferscope::app::{Action, Answer, AppState, Now, Page, update};
+use fixtures::*;
+use inferscope::app::{Action, Answer, AppState, Page, update};
 use inferscope::measure::kept::RunFormat;
-use inferscope::protocol::{BenchTest, CacheType, Design, EngineError, ErrorKind, Metric, Run, RunId, RunTrust, Workload};
+use inferscope::protocol::{Design, RunId};
 use inferscope::store::{DesignId, RunHead, SavedDesign};
-use inferscope::ui::panels::{self, Views};
-use inferscope::ui::shortcuts;
-use inferscope::ui::theme::{self, Theme};
+use inferscope::ui::theme::Theme;
+use window::{NOW, Window};
 
-struct Window {
-    state: AppState,
-    views: Views,
-    asked: Vec<Action>,
-    /// Whether what is asked is done, too
-    acts: bool,
-}
-
-const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_764_000_000_000 };
-
-impl Window {
-    fn ui(&mut self, ui: &mut egui::Ui) {
-        let ctx = ui.ctx().clone();
-        let mut actions = Vec::new();
-        shortcuts::dispatch(&ctx, &self.state, &mut self.views.targets, &mut actions);
-        panels::window(ui, &self.state, &mut self.views, NOW, &mut actions);
-        if self.acts {
-            for action in actions.clone() {
-                update::on_action(&mut self.state, action, NOW);
-            }
-        }
-        self.asked.extend(actions);
-    }
-}
-
+/// The window, in which what is asked for is done.
 fn harness_sized(state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Window> {
-    let window = Window { state, views: Views::default(), asked: Vec::new(), acts: true };
-    let setup = move |ctx: &egui::Context| {
-        theme::install(ctx);
-        theme::apply(ctx, look);
-    };
-    let builder = Harness::builder().with_size(size).with_max_steps(12).with_context_setup(setup);
-    let builder = builder.with_theme(if look == Theme::Light { egui::Theme::Light } else { egui::Theme::Dark });
-    let mut harness = builder.build_ui_state(|ui, window: &mut Window| window.ui(ui), window);
-    harness.run();
+    let mut harness = window::harness_sized(state, size, look);
+    harness.state_mut().acts = true;
     harness
 }
 
 fn harness(state: AppState) -> Harness<'static, Window> {
-    harness_sized(state, [1440.0, 900.0], Theme::Dark)
+    let mut harness = window::harness(state);
+    harness.state_mut().acts = true;
+    harness
 }
 
 fn asked(harness: &mut Harness<'static, Window>) -> Vec<Action> {
@@ -63,61 +39,6 @@ fn asked(harness: &mut Harness<'static, Window>) -> Vec<Action> {
 /// A row of the list by words that it holds.
 fn row<'a>(harness: &'a Harness<'static, Window>, words: &'a str) -> egui_kittest::Node<'a> {
     harness.get_all_by_label_contains(words).find(|node| node.accesskit_node().role() == egui::Role::Row).expect("a row holds the words")
-}
-
-fn run(id: i64) -> Run {
-    let quant = ["Q8_0", "Q4_K_M", "Q4_1", "F16"][id as usize % 4];
-    let pp = id % 2 == 0;
-    let test = if pp { BenchTest { n_prompt: 512, n_gen: 0, n_depth: 0 } } else { BenchTest { n_prompt: 0, n_gen: 128, n_depth: 0 } };
-    let mut design = Design::for_model(format!("/models/SmolLM2-135M-Instruct.{quant}.gguf"));
-    if id % 3 == 0 {
-        design.threads = 4;
-        design.type_k = CacheType::Q8_0;
-        design.type_v = CacheType::Q8_0;
-    }
-    let mut run = Run::new(design, Workload::Bench { test }, 1_763_900_000_000 - (2000 - id.min(2000)) * 7_000_000);
-    run.id = RunId(id);
-    run.environment.model = "SmolLM2 135M Instruct".into();
-    run.environment.quant = quant.into();
-    run.environment.cpu = "Intel Xeon Processor (SapphireRapids)".into();
-    run.environment.cores = 2;
-    run.environment.processors = 2;
-    run.environment.memory = 16 << 30;
-    run.environment.os = "Linux (Debian GNU/Linux 12) 6.1.0".into();
-    run.environment.engine = "llama.cpp".into();
-    run.environment.engine_build = if id > 8 { "b11434" } else { "b11300" }.into();
-    run.environment.app = "0.1.0".into();
-    run.environment.model_hash = "0123456789abcdef".into();
-    let base = if pp { 600.0 } else { 90.0 } + (id % 7) as f64 * 3.0;
-    let metric = if pp { Metric::PrefillTps } else { Metric::DecodeTps };
-    run.samples.insert(metric, (0..5).map(|i| base + f64::from(i % 3) * 0.8).collect());
-    run.samples.insert(Metric::PeakMemory, vec![281e6]);
-    run.seconds = 6.4;
-    run.trust = [RunTrust::Trusted, RunTrust::Trusted, RunTrust::Noisy, RunTrust::TooFew][id as usize % 4];
-    if run.trust == RunTrust::Noisy {
-        run.reasons = vec!["Repetitions scatter by 8 %".into()];
-    }
-    if id % 5 == 0 {
-        run.group = "Sweep of threads".into();
-    }
-    run
-}
-
-fn state_of(runs: Vec<Run>) -> AppState {
-    let mut state = AppState { page: Page::Runs, ..AppState::default() };
-    update::on_answer(&mut state, Answer::Runs(runs.iter().map(RunHead::of).collect()), NOW);
-    state.history.whole = runs;
-    state
-}
-
-fn some() -> AppState {
-    let mut runs: Vec<Run> = (1..=24).map(run).collect();
-    runs[20].title = "After the BIOS update".into();
-    runs[20].tags = vec!["laptop".into(), "battery".into()];
-    runs[13].failure = Some(EngineError::new(ErrorKind::OutOfMemory, "It does not fit: 3.1 GB are needed, 2.2 GB are free"));
-    runs[13].samples.clear();
-    runs[6].imported = "llama-bench".into();
-    state_of(runs)
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Runs and saved designs in memory: the heads of all runs, and the few that are looked at whole.
 
-use crate::protocol::{Run, RunId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::protocol::{Metric, Run, RunId};
 use crate::store::{RunHead, SavedDesign};
 
 /// What was measured, and the designs that have names.
@@ -18,6 +20,40 @@ pub struct History {
     pub whole: Vec<Run>,
     /// Saved designs, by name
     pub designs: Vec<SavedDesign>,
+    speeds: Speeds,
+}
+
+/// The latest decode speed of each design: by model and quantization level, then by the design in words.
+#[derive(Clone, Debug, Default)]
+struct Speeds(BTreeMap<(String, String), BTreeMap<String, f64>>);
+
+impl Speeds {
+    /// Of a whole list, the newest first.
+    fn of(runs: &[RunHead]) -> Self {
+        let mut all = Self::default();
+        runs.iter().rev().for_each(|head| all.learn(head));
+        all
+    }
+
+    /// Takes in a run that is newer than those before it.
+    fn learn(&mut self, head: &RunHead) {
+        // what another machine or a deep cache made of it is not this design's speed here
+        let is_plain = head.failure.is_none() && head.imported.is_empty() && !head.workload.contains("@ d");
+        if let Some(speed) = head.figure(Metric::DecodeTps).filter(|_| is_plain) {
+            let of_level = self.0.entry((plain(&head.model), head.quant.clone())).or_default();
+            of_level.insert(speed_words(&head.design), speed);
+        }
+    }
+}
+
+/// A name without what its writers put differently.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Of a design in words what its speed depends on: the room that a context offers is not among it.
+fn speed_words(design: &str) -> String {
+    design.split(", ").filter(|words| !words.starts_with("ctx ")).collect::<Vec<_>>().join(", ")
 }
 
 impl History {
@@ -42,9 +78,17 @@ impl History {
         repeated.or_else(|| self.runs.iter().find(is_earlier).map(|other| other.id))
     }
 
+    /// The decode speed of a model's level with the first of these designs (in words, see `Design::differences`) that was measured,
+    /// tokens per second, by its latest run.
+    pub fn decode_tps(&self, model: &str, quant: &str, designs: impl IntoIterator<Item = String>) -> Option<f64> {
+        let of_level = self.speeds.0.get(&(plain(model), quant.to_owned()))?;
+        designs.into_iter().find_map(|design| of_level.get(&speed_words(&design)).copied())
+    }
+
     /// Takes the list in.
     pub(super) fn set(&mut self, mut runs: Vec<RunHead>) {
         runs.sort_by_key(|head| std::cmp::Reverse(head.id));
+        self.speeds = Speeds::of(&runs);
         self.runs = runs;
         self.is_loaded = true;
         self.revision += 1;
@@ -52,6 +96,7 @@ impl History {
 
     /// Takes in a run that is now on the disk.
     pub(super) fn insert(&mut self, head: RunHead) {
+        self.speeds.learn(&head);
         match self.runs.binary_search_by(|other| head.id.cmp(&other.id)) {
             Ok(at) => {
                 if let Some(old) = self.runs.get_mut(at) {
@@ -60,6 +105,14 @@ impl History {
             }
             Err(at) => self.runs.insert(at, head),
         }
+        self.revision += 1;
+    }
+
+    /// These were deleted.
+    pub(super) fn remove(&mut self, gone: &BTreeSet<RunId>) {
+        self.runs.retain(|head| !gone.contains(&head.id));
+        self.shown.retain(|id| !gone.contains(id));
+        self.speeds = Speeds::of(&self.runs);
         self.revision += 1;
     }
 }

@@ -3,6 +3,8 @@
 mod action;
 mod heat;
 mod ladder;
+mod text;
+mod variant;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,88 +12,19 @@ use std::sync::Arc;
 
 pub use action::{QualityAction, QualityForm};
 pub use heat::{HeatBy, LEVELS, level};
-pub use ladder::{LadderPoint, Point, knee};
+pub use ladder::{LadderPoint, Point, knee, missing};
+pub use text::{Content, Text, TextSource};
+pub use variant::Variant;
 
 use super::AppState;
-use crate::library::{Family, RungState, text};
+use crate::library::{Family, RungState};
 use crate::measure::quality::divergence::Agreement;
 use crate::measure::quality::report::Subject;
 use crate::measure::quality::tally::{Quality as Summary, Running, Tally};
-use crate::protocol::{
-    CacheType, Design, EngineError, FlashAttention, JobId, Message, QualityBatch, QualityLayout, QualityPlan, QualityText, TokenScore,
-};
-use crate::store::ChatId;
+use crate::protocol::{Design, EngineError, JobId, QualityBatch, QualityLayout, QualityPlan, QualityText, TokenScore};
 
 /// Most designs of one comparison.
 pub const MOST_CANDIDATES: usize = 24;
-
-/// What is done to a rung besides its quantization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
-    /// F16 cache, flash attention as the engine chooses
-    Usual,
-    /// Keys and values of the cache of this type; the engine needs flash attention for it
-    Cache(CacheType),
-    /// Without flash attention
-    NoFlash,
-    /// With flash attention
-    Flash,
-}
-
-impl Variant {
-    /// All that are offered.
-    pub const ALL: [Self; 7] = [
-        Self::Usual,
-        Self::Cache(CacheType::Q8_0),
-        Self::Cache(CacheType::Q5_1),
-        Self::Cache(CacheType::Q4_1),
-        Self::Cache(CacheType::Q4_0),
-        Self::Flash,
-        Self::NoFlash,
-    ];
-
-    /// Its name.
-    pub fn name(self) -> String {
-        match self {
-            Self::Usual => "KV f16".into(),
-            Self::Cache(kind) => format!("KV {}", kind.name()),
-            Self::NoFlash => "flash attention off".into(),
-            Self::Flash => "flash attention on".into(),
-        }
-    }
-
-    fn apply(self, design: Design) -> Design {
-        match self {
-            Self::Usual => design,
-            Self::Cache(kind) => Design { type_k: kind, type_v: kind, flash_attention: FlashAttention::On, ..design },
-            Self::NoFlash => Design { flash_attention: FlashAttention::Off, ..design },
-            Self::Flash => Design { flash_attention: FlashAttention::On, ..design },
-        }
-    }
-}
-
-/// Where the text comes from.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum TextSource {
-    /// The one that ships with the program
-    #[default]
-    Builtin,
-    /// A file
-    File(PathBuf),
-    /// What was pasted
-    Pasted,
-    /// A conversation: what the assistant said is compared
-    Chat(ChatId),
-}
-
-/// What a source holds, once it has been read.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Content {
-    /// A text
-    Plain(Arc<str>),
-    /// A conversation
-    Chat(Vec<Message>),
-}
 
 /// What is to be compared, and on what.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,9 +38,9 @@ pub struct Setup {
     /// Where the text comes from
     pub source: TextSource,
     /// A file or a chat as it was read; `None` while it is on its way
-    pub content: Option<Result<Content, EngineError>>,
-    /// What was pasted
-    pub pasted: String,
+    pub content: Option<Result<Text, EngineError>>,
+    /// What was pasted, as it was found to be; `None` while there is nothing
+    pub pasted: Option<Result<Text, EngineError>>,
     /// Tokens of a chunk
     pub n_ctx: u32,
     /// Most chunks; 0 = the whole text
@@ -124,7 +57,7 @@ impl Default for Setup {
             variants: vec![Variant::Usual],
             source: TextSource::Builtin,
             content: None,
-            pasted: String::new(),
+            pasted: None,
             n_ctx: 512,
             max_chunks: 0,
             tight_percent: 0,
@@ -335,8 +268,10 @@ pub struct Quality {
     pub selected: Option<usize>,
     /// Everything measured in this session, for the ladder
     pub points: Vec<LadderPoint>,
-    /// Decode speeds of replies by file, tokens per second, latest last
-    pub speeds: BTreeMap<PathBuf, Vec<f64>>,
+    /// What runs that are kept say of the same, read when the page is opened
+    pub kept: Vec<LadderPoint>,
+    /// Decode speeds of replies by file and name of the variant, tokens per second, latest last
+    pub speeds: BTreeMap<(PathBuf, String), Vec<f64>>,
 }
 
 impl Quality {
@@ -397,8 +332,8 @@ impl AppState {
                 if variant == Variant::Usual && Some(rung.path) == reference {
                     continue;
                 }
-                let name = if variant == Variant::Usual { rung.quant.to_owned() } else { format!("{}, {}", rung.quant, variant.name()) };
-                all.push(Candidate::new(variant.apply(self.quality_design(rung.path)), name, rung.size));
+                let design = variant.apply(self.quality_design(rung.path));
+                all.push(Candidate::new(design, variant.of_rung(rung.quant), rung.size));
             }
         }
         all
@@ -413,31 +348,28 @@ impl AppState {
         }
     }
 
-    /// The name of the text and what it holds; why not, where it is not there.
+    /// The name of the text and the text; why not, where it is not there.
     ///
     /// # Errors
     /// A sentence that says what is missing.
-    pub fn quality_text(&self) -> Result<(String, Content), String> {
+    pub fn quality_text(&self) -> Result<(String, Text), String> {
         let setup = &self.quality.setup;
-        let ready = || match &setup.content {
-            Some(Ok(content)) => Ok(content.clone()),
+        let found = |text: &Option<Result<Text, EngineError>>, missing: &str| match text {
+            Some(Ok(text)) => Ok(text.clone()),
             Some(Err(error)) => Err(error.to_string()),
-            None => Err("The text is being read".into()),
+            None => Err(missing.to_owned()),
         };
+        let read = || found(&setup.content, "The text is being read");
         match &setup.source {
-            TextSource::Builtin => Ok(("the evaluation text".into(), Content::Plain(text::EVALUATION.into()))),
-            TextSource::Pasted if setup.pasted.trim().is_empty() => Err("Paste a text first".into()),
-            TextSource::Pasted => match text::check_text(setup.pasted.clone().into_bytes()) {
-                Ok(text) => Ok(("pasted text".into(), Content::Plain(text.into()))),
-                Err(error) => Err(error.to_string()),
-            },
+            TextSource::Builtin => Ok(("the evaluation text".into(), Text::builtin())),
+            TextSource::Pasted => Ok(("pasted text".into(), found(&setup.pasted, "Paste a text first")?)),
             TextSource::File(path) => {
                 let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-                Ok((name, ready()?))
+                Ok((name, read()?))
             }
             TextSource::Chat(id) => {
                 let name = self.chats.get(*id).map_or("a chat", |chat| chat.title.as_str());
-                Ok((if name.is_empty() { "a chat".into() } else { name.to_owned() }, ready()?))
+                Ok((if name.is_empty() { "a chat".into() } else { name.to_owned() }, read()?))
             }
         }
     }
@@ -459,14 +391,14 @@ impl AppState {
     }
 
     /// The plan of a comparison of these candidates.
-    pub(super) fn quality_plan(&self, candidates: &[Candidate], content: Content) -> Option<QualityPlan> {
+    pub(super) fn quality_plan(&self, candidates: &[Candidate], content: &Content) -> Option<QualityPlan> {
         let setup = &self.quality.setup;
         Some(QualityPlan {
             reference: self.quality_design(self.quality_reference()?.path),
             candidates: candidates.iter().map(|candidate| candidate.design.clone()).collect(),
             text: match content {
                 Content::Plain(text) => QualityText::Plain(text.to_string()),
-                Content::Chat(messages) => QualityText::Chat(messages),
+                Content::Chat(messages) => QualityText::Chat(messages.to_vec()),
             },
             n_ctx: setup.n_ctx,
             max_chunks: setup.max_chunks,

@@ -1,5 +1,6 @@
 //! The state: everything the window shows and nothing it could compute.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{
@@ -8,7 +9,8 @@ use super::{
 };
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
-    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, SamplingDefaults,
+    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, RunId,
+    SamplingDefaults,
 };
 use crate::store::{ChatId, MessageId, Settings};
 
@@ -375,6 +377,8 @@ pub struct Internal {
     pub(super) ahead: Option<Ahead>,
     /// Whether settings have changed and when
     pub(super) settings_changed: Option<f64>,
+    /// Runs of quality that were asked for, for the ladder, and whether they are still being read
+    pub(super) quality_asked: BTreeMap<RunId, bool>,
     /// What the last request was, for asking again with another overflow policy
     pub(super) last_request: Option<(MessageId, Prompt)>,
     /// A load that waits for the running one to end

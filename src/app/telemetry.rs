@@ -137,7 +137,7 @@ pub struct Telemetry {
     pub decode_tps: Option<f64>,
     /// Prefill rate of the last prompt
     pub prefill_tps: Option<f64>,
-    /// TTFT of the last reply, milliseconds
+    /// TTFT of the reply that runs, once its first token is there, or of the last, milliseconds
     pub ttft_ms: Option<f64>,
     /// 95th percentile of the gaps between tokens of the last reply, milliseconds
     pub itl_p95_ms: Option<f64>,

@@ -1,5 +1,8 @@
 //! States made by hand, and the page over them.
 
+#[path = "../support/stage.rs"]
+mod stage;
+
 use std::path::PathBuf;
 
 use egui::{Modifiers, vec2};
@@ -17,7 +20,8 @@ use inferscope::store::{Chat, ChatId, ChatMessage, ChatMode, MessageId, MessageS
 use inferscope::ui::panels::chat::{ChatView, chat_page};
 use inferscope::ui::panels::crash::crash;
 use inferscope::ui::panels::dialogs::{DialogsView, dialogs};
-use inferscope::ui::theme::{self, Theme};
+use inferscope::ui::theme::Theme;
+use stage::stage;
 
 /// The page with what it was told and what it asked for.
 pub struct Page {
@@ -36,29 +40,18 @@ impl Page {
 }
 
 pub fn harness_of(page: Page, width: f32, height: f32) -> Harness<'static, Page> {
-    Harness::builder()
-        .with_size(vec2(width, height))
-        .with_max_steps(12)
-        .with_theme(egui::Theme::Dark)
-        .with_context_setup(|ctx| {
-            theme::install(ctx);
-            theme::apply(ctx, Theme::Dark);
-        })
-        .build_ui_state(
-            |ui, page: &mut Page| {
-                let mut actions = Vec::new();
-                crash(ui, &page.state, &mut actions);
-                chat_page(ui, &page.state, &mut page.view, 2.0, &mut actions);
-                dialogs(ui.ctx(), &page.state, &mut page.dialogs, &mut actions);
-                if page.obeys {
-                    for action in &actions {
-                        update::on_action(&mut page.state, action.clone(), Now::default());
-                    }
-                }
-                page.asked.extend(actions);
-            },
-            page,
-        )
+    stage(page, [width, height], Theme::Dark, |ui, page: &mut Page| {
+        let mut actions = Vec::new();
+        crash(ui, &page.state, &mut actions);
+        chat_page(ui, &page.state, &mut page.view, 2.0, &mut actions);
+        dialogs(ui.ctx(), &page.state, &mut page.dialogs, &mut actions);
+        if page.obeys {
+            for action in &actions {
+                update::on_action(&mut page.state, action.clone(), Now::default());
+            }
+        }
+        page.asked.extend(actions);
+    })
 }
 
 pub fn harness(state: AppState) -> Harness<'static, Page> {

@@ -6,18 +6,14 @@ use inferscope::protocol::{Command, EngineError, ErrorKind, Event, GenerateStats
 
 use super::*;
 
-fn now() -> Now {
-    Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 }
-}
-
 fn compare(state: &mut AppState, action: CompareAction) -> Vec<Effect> {
-    update::on_action(state, Action::Compare(Box::new(action)), now())
+    update::on_action(state, Action::Compare(Box::new(action)), NOW)
 }
 
 /// The page with lanes of a family's best levels.
-fn page() -> AppState {
+pub fn page() -> AppState {
     let mut state = AppState { activity: Activity::None, ..busy_state() };
-    update::on_action(&mut state, Action::Navigate(Page::Compare), now());
+    update::on_action(&mut state, Action::Navigate(Page::Compare), NOW);
     assert_eq!(state.compare.lanes.len(), 2, "the page begins with two designs");
     for (index, quant) in ["F16", "Q8_0"].into_iter().enumerate() {
         compare(&mut state, CompareAction::SetDesign(index, Box::new(Design::for_model(path(quant)))));
@@ -44,13 +40,13 @@ fn played(mut state: AppState, answers: &[Said<'_>]) -> AppState {
             Command::Load { job, request } => {
                 let quant = if request.design.model == path("F16") { "F16" } else { "Q8_0" };
                 let report = Box::new(LoadReport { design: request.design, ..report(quant) });
-                update::on_lane_event(&mut state, engine, Event::Loaded { job, report }, now())
+                update::on_lane_event(&mut state, engine, Event::Loaded { job, report }, NOW)
             }
             Command::Generate { job, .. } => match answers.next().expect("an answer for each") {
                 Ok((text, ids)) => {
                     let total = ids.len() as u32;
                     let batch = TokenBatch { text: (*text).into(), n: total, total, first: 0.08, last: 0.9, ..TokenBatch::default() };
-                    update::on_lane_event(&mut state, engine, Event::Tokens { job, batch }, now());
+                    update::on_lane_event(&mut state, engine, Event::Tokens { job, batch }, NOW);
                     let stats = GenerateStats {
                         stop: StopReason::EndOfReply,
                         prompt_tokens: 9,
@@ -67,9 +63,9 @@ fn played(mut state: AppState, answers: &[Said<'_>]) -> AppState {
                         tokens: ids.to_vec(),
                         kv_used: 20,
                     };
-                    update::on_lane_event(&mut state, engine, Event::Generated { job, stats: Box::new(stats) }, now())
+                    update::on_lane_event(&mut state, engine, Event::Generated { job, stats: Box::new(stats) }, NOW)
                 }
-                Err(error) => update::on_lane_event(&mut state, engine, Event::Died { jobs: vec![job], error: error.clone() }, now()),
+                Err(error) => update::on_lane_event(&mut state, engine, Event::Died { jobs: vec![job], error: error.clone() }, NOW),
             },
             other => panic!("{other:?}"),
         };
@@ -77,7 +73,7 @@ fn played(mut state: AppState, answers: &[Said<'_>]) -> AppState {
     state
 }
 
-fn two() -> AppState {
+pub fn two() -> AppState {
     let first = "The sky is blue because air scatters short waves of light more than long ones.";
     let second = "The sky is blue because of the way sunlight meets the atmosphere, which spreads blue light the most.";
     played(page(), &[said(first, &[1, 2, 3, 4, 5, 6]), said(second, &[1, 2, 3, 4, 9, 9])])

@@ -67,4 +67,6 @@ pub enum QualityForm {
     Markdown,
     /// A line a token of the candidate on screen
     Tokens,
+    /// A line a point of the ladder chart: what was measured before on the same text, and decode speeds, too
+    Ladder,
 }

@@ -40,9 +40,11 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
         }
         Answer::Runs(runs) => {
             state.history.set(runs);
+            quality::on_list(state, effects);
             repeat::on_read(state, now, effects);
         }
         Answer::RunsRead(runs) => {
+            let runs = quality::take_kept(state, runs);
             history::on_read(state, runs);
             repeat::on_read(state, now, effects);
         }

@@ -134,9 +134,7 @@ fn delete(state: &mut AppState, ids: Vec<RunId>, now: Now, effects: &mut Vec<Eff
         return;
     }
     let gone: std::collections::BTreeSet<RunId> = ids.iter().copied().collect();
-    state.history.runs.retain(|head| !gone.contains(&head.id));
-    state.history.shown.retain(|id| !gone.contains(id));
-    state.history.revision += 1;
+    state.history.remove(&gone);
     let words = if let [_] = ids.as_slice() { "Deleted a run".to_owned() } else { format!("Deleted {} runs", ids.len()) };
     save(state, ids.iter().copied().map(Op::DeleteRun).collect(), effects);
     let undo = NoticeAction { label: "Undo".into(), action: Box::new(Action::UndoDeleteRuns(ids)) };

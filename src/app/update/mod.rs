@@ -183,7 +183,7 @@ pub fn on_start(state: &mut AppState, model: Option<std::path::PathBuf>, now: No
     effects.push(Effect::ReadDesigns);
     effects.push(Effect::FindSweeps);
     chat::open_last(state, now, &mut effects);
-    if state.page == Page::Runs {
+    if shows_runs(state.page) {
         effects.push(Effect::ReadRuns);
     }
     match model {
@@ -240,8 +240,13 @@ pub fn on_exit(state: &mut AppState) -> Vec<Effect> {
     effects
 }
 
+/// Whether a page shows what runs say.
+fn shows_runs(page: Page) -> bool {
+    matches!(page, Page::Runs | Page::Quality)
+}
+
 fn navigate(state: &mut AppState, page: Page, now: Now, effects: &mut Vec<Effect>) {
-    if page == Page::Runs {
+    if shows_runs(page) {
         // other processes add to the list
         effects.push(Effect::ReadRuns);
     }

@@ -2,14 +2,16 @@
 
 mod answering;
 mod export;
+mod kept;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppState, Effect, Now};
-use crate::app::quality::{Candidate, Comparison, Content, LEVELS, LadderPoint, Phase, QualityAction, TextSource, level, on_disk};
+use crate::app::quality::{
+    Candidate, Comparison, Content, LEVELS, LadderPoint, Phase, QualityAction, Text, TextSource, Variant, level, on_disk,
+};
 use crate::app::{OpenChat, Page, Severity};
-use crate::library::text;
 use crate::protocol::{Command, EngineError, ErrorKind, Event, Role, Stage};
 use crate::store::{ChatId, ChatMessage};
 
@@ -19,6 +21,8 @@ const MOST_PROMPTS: usize = 8;
 const SPEEDS: usize = 32;
 /// A reply shorter than this says little about speed, tokens.
 const FEW_TOKENS: u32 = 16;
+
+pub(super) use kept::{on_list, take_kept};
 
 pub(super) fn on_action(state: &mut AppState, action: QualityAction, now: Now, effects: &mut Vec<Effect>) {
     match action {
@@ -82,7 +86,7 @@ fn set_up(state: &mut AppState, action: QualityAction, effects: &mut Vec<Effect>
         }
         QualityAction::UsePasted => state.quality.setup.source = TextSource::Pasted,
         QualityAction::SetPasted(text) => {
-            state.quality.setup.pasted = text;
+            state.quality.setup.pasted = Text::pasted(text);
             state.quality.setup.source = TextSource::Pasted;
         }
         QualityAction::UseChat(id) => {
@@ -111,19 +115,18 @@ fn begin(state: &mut AppState, candidates: Vec<Candidate>, now: Now, effects: &m
         let why = state.why_no_comparison().unwrap_or_else(|| "There is no other rung on disk to compare".into());
         return refused(state, why);
     }
-    let (text_name, content) = match state.quality_text() {
+    let (text_name, text) = match state.quality_text() {
         Ok(text) => text,
         Err(why) => return refused(state, why),
     };
-    let (text_hash, prompts) = match &content {
-        Content::Plain(text) => (text::text_hash(text), Vec::new()),
+    let prompts = match &text.content {
+        Content::Plain(_) => Vec::new(),
         Content::Chat(messages) => {
-            let said: String = messages.iter().map(|message| format!("{}\0{}\0", message.role.as_str(), message.text)).collect();
             let asked = messages.iter().filter(|message| message.role == Role::User).map(|message| message.text.clone());
-            (text::text_hash(&said), asked.take(MOST_PROMPTS).collect())
+            asked.take(MOST_PROMPTS).collect()
         }
     };
-    let Some(plan) = state.quality_plan(&candidates, content) else { return };
+    let Some(plan) = state.quality_plan(&candidates, &text.content) else { return };
     let job = state.job();
     let reference_name = state.quality_reference().map(|rung| rung.quant.to_owned()).unwrap_or_default();
     state.quality.selected = None;
@@ -136,7 +139,7 @@ fn begin(state: &mut AppState, candidates: Vec<Candidate>, now: Now, effects: &m
         family: state.quality_family().map(|family| family.key.clone()).unwrap_or_default(),
         candidates,
         text_name,
-        text_hash,
+        text_hash: text.hash.to_string(),
         prompts,
         since: now.secs,
         started_ms: now.unix_ms,
@@ -207,14 +210,17 @@ fn remember(state: &mut AppState) {
     let Some(comparison) = &state.quality.comparison else { return };
     let Some(layout) = &comparison.layout else { return };
     for candidate in &comparison.candidates {
-        let Some(running) = candidate.running else { continue };
+        let (Some(running), Some(variant)) = (candidate.running, Variant::of(&candidate.design)) else { continue };
         let point = LadderPoint {
             text_hash: comparison.text_hash.clone(),
             n_ctx: layout.n_ctx,
             reference: comparison.reference.model.clone(),
             model: candidate.design.model.clone(),
             name: candidate.name.clone(),
+            variant,
             size: candidate.size,
+            measured_ms: comparison.started_ms,
+            run: None,
             tokens: running.tokens,
             kld: running.kld,
         };
@@ -237,7 +243,7 @@ fn remember(state: &mut AppState) {
 pub(super) fn on_text(state: &mut AppState, path: &Path, result: Result<String, EngineError>) {
     let setup = &mut state.quality.setup;
     if matches!(&setup.source, TextSource::File(wanted) if wanted == path) {
-        setup.content = Some(result.map(|text| Content::Plain(text.into())));
+        setup.content = Some(result.map(Text::plain));
     }
 }
 
@@ -252,7 +258,7 @@ pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: &[ChatMess
     chat.relink(known.and_then(|chat| chat.leaf));
     let conversation = chat.conversation(known.map_or("", |chat| chat.system.as_str()), chat.branch.last().copied());
     state.quality.setup.content = Some(if conversation.iter().any(|message| message.role == Role::Assistant) {
-        Ok(Content::Chat(conversation))
+        Ok(Text::chat(conversation))
     } else {
         let error = EngineError::new(ErrorKind::InvalidRequest, "The conversation has no answer to compare with");
         Err(error.hint("Choose a chat in which the model has answered"))
@@ -261,12 +267,12 @@ pub(super) fn on_messages(state: &mut AppState, id: ChatId, messages: &[ChatMess
 
 /// A reply of a file was measured.
 pub(super) fn learn_speed(state: &mut AppState, tokens: u32, tps: f64) {
-    if let Some(model) = state.loaded.as_ref().map(|report| report.design.model.clone()).filter(|_| tokens >= FEW_TOKENS && tps > 0.0) {
-        let speeds = state.quality.speeds.entry(model).or_default();
-        speeds.push(tps);
-        if speeds.len() > SPEEDS {
-            speeds.remove(0);
-        }
+    let Some(design) = state.loaded.as_ref().map(|report| &report.design).filter(|_| tokens >= FEW_TOKENS && tps > 0.0) else { return };
+    let Some(variant) = Variant::of(design) else { return };
+    let speeds = state.quality.speeds.entry((design.model.clone(), variant.name())).or_default();
+    speeds.push(tps);
+    if speeds.len() > SPEEDS {
+        speeds.remove(0);
     }
 }
 

@@ -72,9 +72,11 @@ pub(super) fn on_tokens(state: &mut AppState, job: JobId, batch: &TokenBatch, no
     generating.tokens = batch.total;
     let since = if generating.first.is_none() { batch.first } else { generating.last };
     let tokens = if generating.first.is_none() { batch.n.saturating_sub(1) } else { batch.n };
-    generating.first.get_or_insert(batch.first);
+    // on the clock that began with the request: known now, long before the engine sums the reply up
+    let ttft_ms = 1e3 * *generating.first.get_or_insert(batch.first);
     generating.last = batch.last;
     let (chat, message) = (generating.chat, generating.message);
+    state.telemetry.ttft_ms = Some(ttft_ms);
     state.telemetry.prefilling = None;
     // the engine's own clock: how long a frame took does not enter
     if batch.last > since && tokens > 0 {

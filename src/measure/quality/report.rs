@@ -226,7 +226,7 @@ pub fn tokens_csv<'a>(scores: impl Iterator<Item = (u64, &'a TokenScore)>, layou
 }
 
 /// A field of CSV (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe in front.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@']);
     format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
 }

@@ -8,12 +8,18 @@ use egui::{Align, Frame, Layout, Margin, Ui, vec2};
 use crate::app::{Action, AppState, CompareAction, CompareFormat, compare_why_not};
 use crate::measure::lanes::{LANES, Vote};
 use crate::ui::theme::{self, PAGE_MARGIN};
-use crate::ui::widgets::{Icon, empty_state, ghost_button, icon_button, muted, page_header, primary_button, secondary_button, wrapped};
+use crate::ui::widgets::{
+    Icon, at_least, empty_state, ghost_button, icon_button, muted, page_header, primary_button, secondary_button, wrapped,
+};
 
 /// Between two lanes, points.
 const GAP: f32 = 12.0;
 /// A page narrower than this says less in words, points.
 const NARROW: f32 = 700.0;
+
+/// Least height of the page without designs, and with some, points.
+const EMPTY: f32 = 360.0;
+const LEAST: f32 = 680.0;
 
 /// What lasts of the page between frames.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +29,15 @@ pub struct CompareView {
 
 /// Paints the page.
 pub fn compare_page(ui: &mut Ui, state: &AppState, view: &mut CompareView, actions: &mut Vec<Action>) {
+    at_least(ui, "compare page", if state.compare.lanes.is_empty() { EMPTY } else { LEAST }, |ui| page(ui, state, view, actions));
+}
+
+fn page(ui: &mut Ui, state: &AppState, view: &mut CompareView, actions: &mut Vec<Action>) {
     Frame::new().inner_margin(Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(8.0, 8.0);
         header(ui, state, actions);
         if state.compare.lanes.is_empty() {
-            let sentence = "A comparison asks two to four designs the same and shows where their answers part. Open a model to begin.";
+            let sentence = "A comparison asks two to four designs the same and shows where their answers part. Open a model to begin";
             if empty_state(ui, "No model yet", sentence, Some("Open a model…")) {
                 actions.push(Action::PickModel);
             }

@@ -12,13 +12,17 @@ use crate::ui::parts::library_rows::{self, FamilyCard};
 use crate::ui::parts::saved_designs::{self, SavedDesignsView};
 use crate::ui::theme::{self, PAGE_MARGIN};
 use crate::ui::widgets::{
-    Icon, card, elided, empty_state, ghost_button, icon_button, muted, page_header, primary_button, search_field, secondary_button,
+    Icon, at_least, card, elided, empty_state, ghost_button, icon_button, muted, page_header, primary_button, search_field,
+    secondary_button,
 };
 
 /// Between two cards, points.
 const GAP: f32 = 12.0;
 /// Families that are unfolded by themselves when there are no more than these.
 const FEW: usize = 4;
+
+/// Least height of the page, points.
+const LEAST: f32 = 460.0;
 
 /// What is typed and unfolded on the page.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +41,11 @@ pub struct LibraryView {
 
 /// Paints the page.
 pub fn library_page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, actions: &mut Vec<Action>) {
-    egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
+    at_least(ui, "library page", LEAST, |ui| page(ui, state, view, now, actions));
+}
+
+fn page(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, actions: &mut Vec<Action>) {
+    egui::Frame::new().inner_margin(egui::Margin { bottom: 0, ..egui::Margin::same(PAGE_MARGIN as i8) }).show(ui, |ui| {
         header(ui, state, actions);
         ui.add_space(12.0);
         tools(ui, state, view);
@@ -219,7 +227,7 @@ fn families(ui: &mut Ui, state: &AppState, view: &mut LibraryView, now: f64, act
             FamilyCard::new(state, family, is_open, view.all_rungs.contains(&family.key))
         })
         .collect();
-    let total: f32 = cards.iter().map(|card| card.height() + GAP).sum();
+    let total: f32 = cards.iter().map(|card| card.height() + GAP).sum::<f32>() + PAGE_MARGIN - GAP;
     ScrollArea::vertical().id_salt("families").auto_shrink([false, false]).show_viewport(ui, |ui, viewport| {
         let width = ui.available_width();
         ui.set_height(total);

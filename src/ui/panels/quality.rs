@@ -31,7 +31,11 @@ pub fn quality_page(ui: &mut Ui, state: &AppState, view: &mut QualityView, now: 
     ScrollArea::vertical().id_salt("quality page").auto_shrink([false, false]).show(ui, |ui| {
         Frame::new().inner_margin(Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| match &state.quality.comparison {
             None if state.quality_reference().is_none() => nothing(ui, state, actions),
-            None => setup::setup(ui, state, &mut view.setup, actions),
+            None => {
+                setup::setup(ui, state, &mut view.setup, actions);
+                ui.add_space(4.0);
+                ladder::ladder(ui, state, None, &mut view.by_speed, actions);
+            }
             Some(comparison) => result(ui, state, comparison, view, now, actions),
         });
     });
@@ -87,7 +91,7 @@ fn result(ui: &mut Ui, state: &AppState, comparison: &Comparison, view: &mut Qua
     ui.add_space(6.0);
     tokens::tokens(ui, state, comparison, view, actions);
     ui.add_space(6.0);
-    ladder::ladder(ui, state, comparison, &mut view.by_speed, actions);
+    ladder::ladder(ui, state, Some(comparison), &mut view.by_speed, actions);
 }
 
 fn header(ui: &mut Ui, state: &AppState, comparison: &Comparison, actions: &mut Vec<Action>) {
@@ -121,6 +125,7 @@ fn export(ui: &mut Ui, comparison: &Comparison, actions: &mut Vec<Action>) {
             (QualityForm::Csv, "Summary as CSV…"),
             (QualityForm::Json, "Summary as JSON…"),
             (QualityForm::Markdown, "Summary as Markdown…"),
+            (QualityForm::Ladder, "The ladder as CSV…"),
             (QualityForm::Tokens, "Every token as CSV…"),
         ] {
             if ui.button(words).clicked() {

@@ -11,12 +11,18 @@ use crate::app::{Action, AppState, Purpose};
 use crate::measure::{format, kept::RunFormat};
 use crate::protocol::RunId;
 use crate::ui::theme::PAGE_MARGIN;
-use crate::ui::widgets::{Icon, Progress, card, empty_state, icon_button, page_header, search_field, secondary_button, segmented};
+use crate::ui::widgets::{
+    Icon, Progress, at_least, card, empty_state, icon_button, page_header, search_field, secondary_button, segmented,
+};
 
 use order::{Entry, Group, Order, Wanted};
 
 /// From this width on the details stand beside the list, points.
 const BESIDE: f32 = 1180.0;
+
+/// Least height of the page with the list alone, and with what was chosen below it, points.
+const LEAST: f32 = 360.0;
+const LEAST_WITH_DETAILS: f32 = 660.0;
 
 /// What is typed, chosen and unfolded on the page.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +41,13 @@ pub fn runs_page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, a
     let history = &state.history;
     let (today, offset_ms) = order::today();
     view.order.update(&history.runs, history.revision, &view.wanted, today, offset_ms);
-    egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
+    let least = if history.shown.is_empty() { LEAST } else { LEAST_WITH_DETAILS };
+    at_least(ui, "runs page", least, |ui| page(ui, state, view, now, (today, offset_ms), actions));
+}
+
+fn page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, (today, offset_ms): (i64, i64), actions: &mut Vec<Action>) {
+    let history = &state.history;
+    egui::Frame::new().inner_margin(egui::Margin { bottom: 0, ..egui::Margin::same(PAGE_MARGIN as i8) }).show(ui, |ui| {
         header(ui, state, view, actions);
         ui.add_space(8.0);
         measuring(ui, state, now, actions);
@@ -176,8 +188,15 @@ fn tools(ui: &mut Ui, view: &mut RunsView) {
 
 /// What is chosen: one run in detail, two against each other, or a count.
 fn below(ui: &mut Ui, state: &AppState, view: &mut RunsView, actions: &mut Vec<Action>) {
+    ScrollArea::vertical().id_salt("chosen").auto_shrink([false, false]).show(ui, |ui| {
+        chosen(ui, state, view, actions);
+        ui.add_space(PAGE_MARGIN);
+    });
+}
+
+fn chosen(ui: &mut Ui, state: &AppState, view: &mut RunsView, actions: &mut Vec<Action>) {
     let history = &state.history;
-    ScrollArea::vertical().id_salt("chosen").auto_shrink([false, false]).show(ui, |ui| match history.shown.as_slice() {
+    match history.shown.as_slice() {
         [one] => {
             if let Some(run) = history.run(*one) {
                 detail::detail(ui, state, run, &mut view.detail, actions);
@@ -202,7 +221,7 @@ fn below(ui: &mut Ui, state: &AppState, view: &mut RunsView, actions: &mut Vec<A
                 });
             });
         }
-    });
+    }
 }
 
 /// Chooses nothing.

@@ -80,7 +80,11 @@ fn head(ui: &mut Ui, telemetry: &Telemetry) {
         muted(ui, "Decode").on_hover_text(DECODE);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let value = telemetry.itl_p95_ms.map_or_else(|| ABSENT.into(), format::millis);
-            let hover = if telemetry.itl_p95_ms.is_some() { ITL.to_owned() } else { format!("{ITL}\nNo reply of two tokens or more yet") };
+            let hover = if telemetry.itl_p95_ms.is_some() {
+                ITL.to_owned()
+            } else {
+                format!("{ITL}\nNo reply of two tokens or more has ended yet")
+            };
             muted(ui, format!("ITL p95 {value}")).on_hover_text(hover);
         });
     });

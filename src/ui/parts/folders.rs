@@ -35,7 +35,7 @@ pub(in crate::ui) fn folders(ui: &mut Ui, state: &AppState, typed: &mut String, 
             actions.push(Action::PickFolder);
         }
         let hint = egui::RichText::new("or type a path").color(palette.muted);
-        let width = (ui.available_width() - 80.0).clamp(80.0, 420.0);
+        let width = (ui.available_width() - 63.0).clamp(80.0, 640.0);
         let edit = TextEdit::singleline(typed).hint_text(hint).desired_width(width).margin(egui::Margin::symmetric(10, 7));
         let edit = ui.add(edit).accessible_name("Path of a model folder");
         let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));

@@ -12,13 +12,13 @@ pub(in crate::ui) const DECODE: &str = "Decode: tokens of the reply per second, 
 /// What prefill is.
 pub(in crate::ui) const PREFILL: &str = "Prefill: prompt tokens that were not in the cache, per second of reading them";
 /// What TTFT is.
-pub(in crate::ui) const TTFT: &str =
-    "Time to first token of the last reply: from the request's arrival in the engine to the first token sampled";
+pub(in crate::ui) const TTFT: &str = "Time to first token of the reply that runs, or of the last: from the request's arrival in the engine to the first token sampled. \
+     Where another rung goes on with a reply, of that rung's part";
 
 /// Paints them side by side.
 pub(in crate::ui) fn rates(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let telemetry = &state.telemetry;
-    let yet = "No prompt was read yet";
+    let yet = why_not_yet(state);
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = 8.0;
         let room = ui.available_width() - 16.0;
@@ -30,6 +30,15 @@ pub(in crate::ui) fn rates(ui: &mut Ui, state: &AppState, actions: &mut Vec<Acti
         ui.add(Stat::new("TTFT", &value, unit).hint(&hint).width((room * 0.28).floor()));
         bandwidth(ui, state, (room * 0.42).floor(), actions);
     });
+}
+
+/// Why there is no figure of a prompt.
+fn why_not_yet(state: &AppState) -> &'static str {
+    match state.generating() {
+        Some(generating) if generating.first.is_some() => "Told by the engine when the reply has ended",
+        Some(_) => "The first token has not come yet",
+        None => "No prompt was read yet",
+    }
 }
 
 fn hint(definition: &str, is_known: bool, why_not: &str) -> String {

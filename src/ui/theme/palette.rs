@@ -128,6 +128,17 @@ impl Palette {
         self.page != LIGHT.page
     }
 
+    /// `ink`, or the colour of type where `ink` would be too faint to read on `surface`.
+    pub fn legible(&self, ink: Color32, surface: Color32) -> Color32 {
+        let least = if self.page == HIGH_CONTRAST.page { 7.0 } else { 4.5 };
+        if contrast(ink, surface) >= least { ink } else { self.text }
+    }
+
+    /// The lines of a chart's grid: quieter than borders, which are strong in high contrast.
+    pub fn grid(&self) -> Color32 {
+        if self.page == HIGH_CONTRAST.page { on_surface(self.panel, self.hairline, 0.45) } else { self.hairline }
+    }
+
     /// Width of the border around controls and cards, in points: doubled where contrast matters most.
     pub fn border_width(&self) -> f32 {
         if self.page == HIGH_CONTRAST.page { 1.5 } else { 1.0 }
@@ -186,6 +197,17 @@ mod tests {
             for (name, ink, surface) in pairs(palette) {
                 let ratio = contrast(ink, surface);
                 assert!(ratio >= least, "{theme}: {name} {ink:?} on {surface:?} is {ratio:.2}, less than {least}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_be_too_faint_is_written_as_text() {
+        assert_eq!(DARK.legible(DARK.muted, DARK.panel), DARK.muted);
+        for palette in [&DARK, &LIGHT, &HIGH_CONTRAST] {
+            for ink in [palette.muted, palette.event, palette.limit, palette.good] {
+                let least = if palette == &HIGH_CONTRAST { AAA } else { AA };
+                assert!(contrast(palette.legible(ink, palette.accent_tint), palette.accent_tint) >= least);
             }
         }
     }

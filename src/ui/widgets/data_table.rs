@@ -178,7 +178,11 @@ impl<'a> DataTable<'a> {
             let mut left = rect.left();
             for (index, (column, width)) in self.columns.iter().zip(widths).enumerate() {
                 let place = Rect::from_min_size(pos2(left, rect.top()), vec2(*width, rect.height()));
-                self.cell(ui, column, place, &response, &cell(row, index));
+                let mut cell = cell(row, index);
+                if selected {
+                    cell.color = palette.legible(cell.color, palette.accent_tint);
+                }
+                self.cell(ui, column, place, &response, &cell);
                 left += width;
             }
             if row + 1 < self.rows {

@@ -48,7 +48,7 @@ impl Widget for DotPlot<'_> {
         let (from, to) = (low - air, high + air);
         let x_of = |value: f64| rect.left() + 4.0 + ((value - from) / (to - from)) as f32 * (rect.width() - 8.0);
         let (painter, y) = (ui.painter(), rect.top() + 12.0);
-        painter.hline(rect.x_range(), y, Stroke::new(1.0, palette.hairline));
+        painter.hline(rect.x_range(), y, Stroke::new(1.0, palette.grid()));
         if let Some([low, high]) = self.interval {
             let band = egui::Rect::from_min_max(pos2(x_of(low), y - 8.0), pos2(x_of(high), y + 8.0));
             painter.rect_filled(band, 2.0, theme::on_surface(palette.panel, palette.accent, 0.16));

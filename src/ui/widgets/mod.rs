@@ -32,7 +32,9 @@ mod virtual_list;
 
 pub use buttons::{ActionButton, IconButton, danger_button, ghost_button, icon_button, nav_item, primary_button, secondary_button};
 pub use chip::Chip;
-pub use chrome::{card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight};
+pub use chrome::{
+    at_least, card, card_frame, empty_state, focus_ring, hairline, page_header, panel_frame, raised_frame, row_surface, tight,
+};
 pub use code_block::code_block;
 pub use data_table::{DataTable, ROW_HEIGHT, TableCell, TableColumn, TableOutput, TableSort};
 pub use dot_plot::DotPlot;
@@ -46,6 +48,7 @@ pub use notice::{Level, Notice, NoticeResponse, toast_area};
 pub use progress::{Progress, ProgressResponse};
 pub use rich_text::{RichTextResponse, Span, SpanStyle, layout_spans, rich_text};
 pub use rung_key::{RungKey, RungState};
+pub(in crate::ui) use scatter::is_crossed;
 pub use scatter::{Axis, Mark, Scale, Scatter, ScatterPoint, ScatterResponse};
 pub use segmented::segmented;
 pub use series_plot::{Marker, SeriesPlot, SeriesPlotResponse, decimate};

@@ -15,6 +15,7 @@ use super::text;
 use crate::ui::theme::{self, Palette};
 
 pub use axis::{Axis, Scale};
+pub(in crate::ui) use labels::is_crossed;
 
 /// Room for the words of the ticks at the left, and for ticks and name below, in points.
 const LEFT: f32 = 58.0;
@@ -195,7 +196,7 @@ impl<'a> Scatter<'a> {
             let region = Rect::from_min_max(pos2(frame.left(), y.max(frame.top())), frame.max);
             shapes.push(Shape::rect_filled(region, 0.0, forbidden));
         }
-        let hairline = Stroke::new(1.0, palette.hairline);
+        let hairline = Stroke::new(1.0, palette.grid());
         let [x_ticks, y_ticks] = self.ticks(view);
         for x in x_ticks.into_iter().map(|tick| view.x(tick).round() + 0.5) {
             shapes.push(Shape::line_segment([pos2(x, frame.top()), pos2(x, frame.bottom())], hairline));
@@ -270,7 +271,7 @@ impl<'a> Scatter<'a> {
         let palette = theme::palette(ui);
         let line: Vec<Pos2> = self.front.iter().filter_map(|index| places.get(*index).copied()).collect();
         if line.len() > 1 {
-            painter.add(Shape::line(line, Stroke::new(1.5, palette.accent)));
+            painter.add(Shape::line(line.clone(), Stroke::new(1.5, palette.accent)));
         }
         // the worst first, so that the best lies on top
         let mut order: Vec<usize> = (0..self.points.len()).collect();
@@ -288,10 +289,10 @@ impl<'a> Scatter<'a> {
                 }
             }
         }
-        self.labels(ui, painter, view.frame, places, hovered, &order);
+        self.labels(ui, painter, view.frame, (places, &line), hovered, &order);
     }
 
-    fn labels(&self, ui: &Ui, painter: &Painter, frame: Rect, places: &[Pos2], hovered: Option<usize>, order: &[usize]) {
+    fn labels(&self, ui: &Ui, painter: &Painter, frame: Rect, (places, line): (&[Pos2], &[Pos2]), hovered: Option<usize>, order: &[usize]) {
         let palette = theme::palette(ui);
         let chosen = |index: &usize| self.selected == Some(*index) || hovered == Some(*index);
         let mut wanted: Vec<usize> = order.iter().rev().copied().collect();
@@ -308,7 +309,7 @@ impl<'a> Scatter<'a> {
             })
             .collect();
         let sizes: Vec<_> = galleys.iter().map(|(index, galley, _)| (*index, galley.size())).collect();
-        for placed in labels::place(frame, places, &sizes) {
+        for placed in labels::place(frame, places, line, &sizes) {
             let Some((_, galley, color)) = galleys.iter().find(|(index, ..)| *index == placed.point) else { continue };
             if placed.leader
                 && let Some(at) = places.get(placed.point)

@@ -130,7 +130,7 @@ impl<'a> SeriesPlot<'a> {
             WidgetInfo::labeled(Role::Image, true, format!("{}, {now}", self.name))
         });
         if ui.is_rect_visible(frame) {
-            ui.painter().set(grid, grid_shape(frame, palette.hairline));
+            ui.painter().set(grid, grid_shape(frame, palette.grid()));
             let x_of = |time: f64| shown.transform.position_from_point_x(time);
             markers::paint(ui, self.markers, frame, view, x_of);
             self.hover(ui, &shown.response, &shown.transform);

@@ -105,7 +105,7 @@ impl<'a> StepsChart<'a> {
         let (painter, font) = (ui.painter(), theme::small());
         for value in round_values(top) {
             let y = y_of(value).round() - 0.5;
-            painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.hairline));
+            painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.grid()));
             let words = text::elided(ui, &(self.tick)(value), font.clone(), palette.muted, LEFT - 8.0);
             painter.galley(pos2(frame.left() - 6.0 - words.size().x, y - words.size().y / 2.0), words, palette.muted);
         }

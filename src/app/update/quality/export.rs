@@ -1,10 +1,10 @@
 //! A result on its way out: files, and runs that are kept.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::history;
 use super::{AppState, Effect, Now};
-use crate::app::quality::{Comparison, QualityForm};
+use crate::app::quality::{Comparison, Point, QualityForm};
 use crate::app::{EngineState, Severity};
 use crate::measure::quality::report::{self, Subject, TextName};
 use crate::protocol::{Design, Environment, Run, build};
@@ -17,10 +17,12 @@ pub(super) fn export(state: &mut AppState, form: QualityForm, now: Now, effects:
         _ if table.is_empty() => None,
         QualityForm::Csv => Some((format!("{stem}.csv"), report::csv(&table))),
         QualityForm::Markdown => Some((format!("{stem}.md"), report::markdown(&comparison.reference_name, &comparison.text_name, &table))),
+        QualityForm::Ladder => Some((format!("{stem}-ladder.csv"), ladder_csv(&state.quality_ladder(), comparison))),
         QualityForm::Json => {
             let candidates: Vec<_> = table.iter().map(|(_, subject)| subject.document()).collect();
             let document = json!({
                 "text": comparison.text_name, "text_hash": comparison.text_hash, "partial": comparison.is_partial, "candidates": candidates,
+                "ladder": state.quality_ladder().iter().map(ladder_row).collect::<Vec<_>>(),
             });
             Some((format!("{stem}.json"), format!("{document:#}\n")))
         }
@@ -37,6 +39,46 @@ pub(super) fn export(state: &mut AppState, form: QualityForm, now: Now, effects:
 /// Each candidate that was measured, by name.
 fn table(comparison: &Comparison) -> Vec<(String, Subject<'_>)> {
     comparison.candidates.iter().filter_map(|candidate| Some((candidate.name.clone(), comparison.subject(candidate)?))).collect()
+}
+
+/// A point of the ladder as JSON; what is not known is null.
+fn ladder_row(point: &Point) -> Value {
+    json!({
+        "name": point.name, "size": point.size.0, "size_is_estimate": point.size.1, "is_reference": point.is_reference,
+        "kld": point.kld.map(|kld| kld.value), "kld_error": point.kld.and_then(|kld| kld.error), "decode_tps": point.tps,
+        "tokens": point.measured.map(|(_, tokens)| tokens), "measured": point.measured.map(|(unix_ms, _)| when(unix_ms)),
+    })
+}
+
+/// The ladder as a table, with what it was measured against and on. What is not known is empty.
+fn ladder_csv(points: &[Point], comparison: &Comparison) -> String {
+    let mut out = String::from("name,size,kld_mean,kld_error,tokens,decode_tps,measured,reference,text,text_hash,chunk\n");
+    let chunk = comparison.layout.as_ref().map_or_else(String::new, |layout| layout.n_ctx.to_string());
+    let figure = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for point in points {
+        let columns = [
+            report::quoted(&point.name),
+            point.size.0.to_string(),
+            figure(point.kld.map(|kld| kld.value)),
+            figure(point.kld.and_then(|kld| kld.error)),
+            point.measured.map_or_else(String::new, |(_, tokens)| tokens.to_string()),
+            figure(point.tps),
+            point.measured.map_or_else(String::new, |(unix_ms, _)| when(unix_ms)),
+            report::quoted(&comparison.reference_name),
+            report::quoted(&comparison.text_name),
+            report::quoted(&comparison.text_hash),
+            chunk.clone(),
+        ];
+        out.push_str(&columns.join(","));
+        out.push('\n');
+    }
+    out
+}
+
+/// A time as files have it; empty where it is not known.
+fn when(unix_ms: i64) -> String {
+    let known = chrono::DateTime::from_timestamp_millis(unix_ms).filter(|_| unix_ms > 0);
+    known.map_or_else(String::new, |time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }
 
 /// Keeps a name free of what a file system would not take.

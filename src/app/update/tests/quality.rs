@@ -1,12 +1,13 @@
 //! A comparison from setting it up to its export.
 
 use super::*;
-use crate::app::quality::{Comparison, HeatBy, Phase, TextSource, Variant};
+use crate::app::quality::{Comparison, Content, HeatBy, Phase, Point, TextSource, Variant, missing};
 use crate::app::{Page, QualityAction, QualityForm};
 use crate::library::{Family, Rung, RungState};
 use crate::protocol::{
-    CacheType, FlashAttention, Metric, QualityBatch, QualityLayout, QualityPlan, QualityText, Run, Stage, TOP, TokenScore,
+    CacheType, FlashAttention, Metric, QualityBatch, QualityLayout, QualityPlan, QualityText, Run, RunId, Stage, TOP, TokenScore,
 };
+use crate::store::RunHead;
 
 fn rung(quant: &str, size: u64) -> Rung {
     let state = RungState::OnDisk { path: format!("a-{quant}.gguf").into(), size, bpw: 8.0, alternates: Vec::new() };
@@ -219,7 +220,7 @@ fn a_file_and_a_chat_are_read_before_they_are_compared() {
     let QualityText::Chat(messages) = plan(&ask(&mut state, QualityAction::Measure)).text else { panic!("a conversation is compared") };
     assert_eq!(messages.iter().map(|message| message.role).collect::<Vec<_>>(), [Role::User, Role::Assistant]);
     assert_eq!(comparison(&state).prompts, ["Why?"]);
-    assert_eq!(state.decode_speed("a-Q4_1.gguf".as_ref()), Some(100.0), "the reply's speed is known to the ladder");
+    assert_eq!(state.decode_speed("a-Q4_1.gguf".as_ref(), Variant::Usual), Some(100.0), "the reply's speed is known to the ladder");
 }
 
 #[test]
@@ -265,7 +266,7 @@ fn the_ladder_knows_what_was_measured_and_what_was_not() {
         state.quality_ladder().into_iter().map(|point| (point.name, point.kld.map(|kld| kld.value > 0.0))).collect::<Vec<_>>()
     };
     assert_eq!(of(&state), [("F16".to_owned(), Some(false)), ("Q8_0".to_owned(), None), ("Q4_1".to_owned(), Some(true))]);
-    assert_eq!(state.quality_missing(), 1);
+    assert_eq!(missing(&state.quality_ladder()), 1);
     let plan = plan(&ask(&mut state, QualityAction::MeasureLadder));
     assert_eq!(plan.candidates.len(), 2);
     assert_eq!(of(&state)[2].1, Some(true), "what was measured on this text stays while more is");
@@ -283,6 +284,7 @@ fn a_result_is_exported_in_every_form() {
         (QualityForm::Csv, "inferscope-quality-the-evaluation-text.csv", "Q4_1"),
         (QualityForm::Json, "inferscope-quality-the-evaluation-text.json", "\"kld\""),
         (QualityForm::Markdown, "inferscope-quality-the-evaluation-text.md", "against F16"),
+        (QualityForm::Ladder, "inferscope-quality-the-evaluation-text-ladder.csv", "\"Q4_1\",90,0.475"),
         (QualityForm::Tokens, "inferscope-quality-the-evaluation-text-Q4_1-tokens.csv", "39,"),
     ] {
         match ask(&mut state, QualityAction::Export(form)).as_slice() {
@@ -290,4 +292,113 @@ fn a_result_is_exported_in_every_form() {
             other => panic!("{form:?}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn what_was_pasted_is_checked_once_and_shared() {
+    let mut state = with_ladder();
+    ask(&mut state, QualityAction::UsePasted);
+    assert_eq!(state.why_no_comparison().as_deref(), Some("Paste a text first"));
+    ask(&mut state, QualityAction::SetPasted("with a NUL \0".into()));
+    assert!(state.why_no_comparison().is_some_and(|why| why.contains("NUL")));
+    ask(&mut state, QualityAction::SetPasted("Some words. ".repeat(500_000)));
+    let words = |state: &AppState| match state.quality_text().expect("a text").1.content {
+        Content::Plain(words) => words,
+        Content::Chat(_) => panic!("a text was pasted"),
+    };
+    let first = words(&state);
+    assert!(std::sync::Arc::ptr_eq(&first, &words(&state)), "a frame neither checks nor copies six megabytes");
+    ask(&mut state, QualityAction::SetPasted("Other words".into()));
+    assert_eq!(&*words(&state), "Other words");
+}
+
+/// Runs as the store gives them back after a restart.
+fn kept_runs(state: &mut AppState) -> Vec<Run> {
+    ask(state, QualityAction::MeasureLadder);
+    score_some(state);
+    let job = comparison(state).job;
+    let effects = hear(state, Event::Done { job }, 9.0);
+    let runs = effects.into_iter().filter_map(|effect| if let Effect::KeepRun { run, .. } = effect { Some(*run) } else { None });
+    (1..).zip(runs).map(|(id, run)| Run { id: RunId(id), ..run }).collect()
+}
+
+fn point(state: &AppState, name: &str) -> Option<Point> {
+    state.quality_ladder().into_iter().find(|point| point.name == name)
+}
+
+#[test]
+fn what_was_measured_before_a_restart_is_there_when_the_page_is_opened() {
+    let runs = kept_runs(&mut with_ladder());
+    assert_eq!(runs.len(), 1, "the first candidate was scored");
+    let mut state = with_ladder();
+    let effects = on_action(&mut state, Action::Navigate(Page::Quality), now(5.0));
+    assert!(effects.contains(&Effect::ReadRuns));
+    let heads = || runs.iter().map(RunHead::of).collect::<Vec<_>>();
+    let effects = on_answer(&mut state, Answer::Runs(heads()), now(5.0));
+    assert_eq!(effects, [Effect::ReadWholeRuns(vec![RunId(1)])]);
+    assert_eq!(on_answer(&mut state, Answer::Runs(heads()), now(5.0)), [], "once");
+    assert_eq!(point(&state, "Q8_0").and_then(|point| point.kld), None, "the frame did not wait for it");
+    on_answer(&mut state, Answer::RunsRead(runs.clone()), now(5.0));
+    let found = point(&state, "Q8_0").expect("a rung");
+    assert_eq!((found.kld.map(|kld| kld.value > 0.4), found.measured), (Some(true), Some((5000, 20))));
+    assert_eq!(missing(&state.quality_ladder()), 1, "Q4_1 is still missing");
+    assert!(state.history.whole.is_empty(), "nobody looks at the run itself");
+    // of another text, another chunk, another reference, nothing is known
+    ask(&mut state, QualityAction::SetChunk(256));
+    assert_eq!(point(&state, "Q8_0").and_then(|point| point.kld), None);
+    ask(&mut state, QualityAction::SetChunk(512));
+    ask(&mut state, QualityAction::SetPasted("Other words".into()));
+    assert_eq!(point(&state, "Q8_0").and_then(|point| point.kld), None);
+    ask(&mut state, QualityAction::UseBuiltin);
+    ask(&mut state, QualityAction::SetReference("a-Q4_1.gguf".into()));
+    assert_eq!(point(&state, "Q8_0").and_then(|point| point.kld), None);
+    ask(&mut state, QualityAction::SetReference("a-F16.gguf".into()));
+    assert!(point(&state, "Q8_0").is_some_and(|point| point.kld.is_some()));
+    // what is deleted is not known any more
+    on_action(&mut state, Action::DeleteRuns(vec![RunId(1)]), now(6.0));
+    assert_eq!(point(&state, "Q8_0").and_then(|point| point.kld), None);
+}
+
+#[test]
+fn variants_have_the_speed_of_their_own_runs() {
+    let cache = Variant::Cache(CacheType::Q4_0);
+    let mut state = with_ladder();
+    let speed = |id: i64, design: Design, tps: f64, depth: u32| {
+        let test = crate::protocol::BenchTest { n_prompt: 0, n_gen: 128, n_depth: depth };
+        let mut run = Run::new(design, crate::protocol::Workload::Bench { test }, id);
+        run.id = RunId(id);
+        (run.environment.model, run.environment.quant) = ("A".into(), "Q4_1".into());
+        run.samples.insert(Metric::DecodeTps, vec![tps]);
+        RunHead::of(&run)
+    };
+    let design = Design::for_model("a-Q4_1.gguf");
+    let threads = |n: u32| Design { n_ctx: 1024, threads: n, ..design.clone() };
+    let q4 = |base: Design| Design { type_k: CacheType::Q4_0, type_v: CacheType::Q4_0, ..base };
+    let list = vec![
+        speed(1, threads(2), 50.0, 0),
+        speed(2, threads(1), 30.0, 0),
+        // the engine took flash attention by itself
+        speed(3, q4(threads(2)), 40.0, 0),
+        speed(4, Design { flash_attention: FlashAttention::Off, ..threads(2) }, 45.0, 0),
+        speed(5, threads(2), 20.0, 4096),
+    ];
+    on_answer(&mut state, Answer::Runs(list), now(5.0));
+    let of = |state: &AppState, variant| state.decode_speed("a-Q4_1.gguf".as_ref(), variant);
+    assert_eq!(
+        [Variant::Usual, cache, Variant::NoFlash, Variant::Flash].map(|variant| of(&state, variant)),
+        [Some(50.0), Some(40.0), Some(45.0), None]
+    );
+    // a newer run of the same design, and the ladder shows it
+    let newer = speed(6, q4(threads(2)), 41.0, 0);
+    on_answer(&mut state, Answer::RunKept(0, Box::new(newer)), now(5.0));
+    ask(&mut state, QualityAction::ToggleVariant(cache));
+    ask(&mut state, QualityAction::Measure);
+    assert_eq!(point(&state, "Q4_1, KV q4_0").and_then(|point| point.tps), Some(41.0));
+    // replies of this session come first, each to its own variant
+    state.loaded.as_mut().expect("a model").design = cache.apply(design);
+    let job = replying(&mut state);
+    on_event(&mut state, Event::Generated { job, stats: stats(20) }, now(3.0));
+    assert_eq!([Variant::Usual, cache].map(|variant| of(&state, variant)), [Some(50.0), Some(100.0)]);
+    on_action(&mut state, Action::DeleteRuns(vec![RunId(1)]), now(6.0));
+    assert_eq!(of(&state, Variant::Usual), None);
 }

@@ -64,6 +64,25 @@ fn a_switch_forgets_how_fast_the_model_before_it_was() {
 }
 
 #[test]
+fn the_time_to_the_first_token_is_known_when_the_token_is_there() {
+    let mut state = ready();
+    replying(&mut state);
+    tokens(&mut state, "One", 1);
+    assert_eq!(state.telemetry.ttft_ms, Some(1000.0), "on the engine's clock");
+    // another rung goes on with the reply: its own time, while it still writes
+    begin(&mut state, "b.gguf", 50_000_000);
+    let job = state.generating().expect("the reply runs until the load begins").job;
+    on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(5.5));
+    end(&mut state, "b.gguf", false);
+    assert_eq!(state.telemetry.ttft_ms, None);
+    let job = state.generating().expect("the reply goes on").job;
+    let batch = |total, first| TokenBatch { text: "x".into(), n: 1, total, first, last: first + 0.01, ..TokenBatch::default() };
+    on_event(&mut state, Event::Tokens { job, batch: batch(1, 0.25) }, now(7.0));
+    on_event(&mut state, Event::Tokens { job, batch: batch(2, 0.5) }, now(7.2));
+    assert_eq!(state.telemetry.ttft_ms, Some(250.0));
+}
+
+#[test]
 fn a_reply_faster_than_the_memory_has_the_bandwidth_measured_anew() {
     // 100 t/s and 90 MB a token are 9 GB/s
     let probes = |effects: &[Effect]| {

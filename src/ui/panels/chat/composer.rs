@@ -39,14 +39,16 @@ pub struct SystemEdit {
 pub fn composer(ui: &mut Ui, state: &AppState, chat: &Chat, view: &mut ComposerView, focus: &mut bool, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
     view.draft.sync(chat.id, &chat.draft);
+    let is_low = super::is_low(ui);
+    let (top, bottom) = if is_low { (4, 4) } else { (12, 8) };
     let frame = Frame::new()
         .fill(palette.panel)
         .stroke(Stroke::new(palette.border_width(), palette.hairline))
         .corner_radius(PANEL_RADIUS)
-        .inner_margin(Margin { left: 14, right: 10, top: 12, bottom: 8 });
+        .inner_margin(Margin { left: 14, right: 10, top, bottom });
     let mut send = false;
     let outer = frame.show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = 8.0;
+        ui.spacing_mut().item_spacing.y = if is_low { 2.0 } else { 8.0 };
         system(ui, chat, view, actions);
         folded(ui, view, actions);
         let field = field(ui, view, focus, actions);

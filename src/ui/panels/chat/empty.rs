@@ -6,8 +6,10 @@ use crate::app::{Action, Activity, AppState, EngineState, Loading};
 use crate::library::RungState;
 use crate::measure::format::{bytes, seconds};
 use crate::ui::theme::{self, PANEL_RADIUS};
-use crate::ui::widgets::{Progress, elided, empty_state, focus_ring, label, muted, row_surface, title, wrapped};
+use crate::ui::widgets::{Progress, elided, empty_state, focus_ring, label, muted, row_surface, wrapped};
 
+/// Least height of the page, in points.
+pub const LEAST: f32 = 300.0;
 /// Files offered on a page without a model.
 const OFFERED: usize = 4;
 
@@ -20,7 +22,7 @@ pub const SUGGESTIONS: [(&str, &str, &str); 3] = [
     ),
     (
         "Tell a long story",
-        "Several hundred tokens: watch the decode rate settle, then switch the rung in the middle",
+        "Several hundred tokens: watch the rate settle, then switch the rung midway",
         "Tell the story of a lighthouse keeper who repairs an old calculating machine. Take your time: about 500 words.",
     ),
     (
@@ -109,7 +111,8 @@ fn suggestions(ui: &mut Ui, model: &str, actions: &mut Vec<Action>) {
     ui.add_space(((ui.available_height() - height) * 0.42).max(12.0));
     column(ui, 520.0, |ui| {
         ui.spacing_mut().item_spacing.y = 8.0;
-        title(ui, format!("What would you like to ask {model}?"));
+        let color = theme::palette(ui).text;
+        wrapped(ui, format!("What would you like to ask {model}?"), theme::title(), color);
         ui.add_space(6.0);
         for (name, shows, question) in SUGGESTIONS {
             if offer(ui, name, shows).on_hover_text(question).clicked() {

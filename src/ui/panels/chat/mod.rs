@@ -22,12 +22,14 @@ use egui::{CentralPanel, Frame, Key, Margin, Panel, Ui, vec2};
 use crate::app::{Action, AppState, OpenChat};
 use crate::store::{Chat, ChatMode};
 use crate::ui::theme;
-use crate::ui::widgets::{Icon, icon_button, label};
+use crate::ui::widgets::{Icon, at_least, icon_button, label};
 
 pub use empty::SUGGESTIONS;
 
 /// Width of the column of chats, in points.
 const LIST_WIDTH: f32 = 200.0;
+/// In a window lower than this everything stands closer, in points.
+const LOW: f32 = 420.0;
 /// A window narrower than this shows the column only when asked, in points.
 const NARROW: f32 = 1100.0;
 
@@ -66,6 +68,10 @@ impl ChatView {
     }
 }
 
+fn is_low(ui: &Ui) -> bool {
+    ui.ctx().content_rect().height() < LOW
+}
+
 /// Paints the page over all of `ui`. `now` is in seconds since the application began.
 pub fn chat_page(ui: &mut Ui, state: &AppState, view: &mut ChatView, now: f64, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
@@ -95,15 +101,21 @@ pub fn chat_page(ui: &mut Ui, state: &AppState, view: &mut ChatView, now: f64, a
         }
         match (state.chats.current(), &state.chats.open) {
             (Some(chat), Some(open)) => conversation(ui, state, chat, open, view, now, actions),
-            _ => empty::empty(ui, state, now, actions),
+            _ => blank(ui, state, now, actions),
         }
     });
+}
+
+/// A page without a conversation, as high as what is on it.
+fn blank(ui: &mut Ui, state: &AppState, now: f64, actions: &mut Vec<Action>) {
+    at_least(ui, "no conversation", empty::LEAST, |ui| empty::empty(ui, state, now, actions));
 }
 
 /// On a narrow window: what shows the column of chats, and which chat is open.
 fn narrow_head(ui: &mut Ui, state: &AppState, view: &mut ChatView) {
     let palette = theme::palette(ui);
-    let frame = Frame::new().inner_margin(Margin { left: 8, right: 16, top: 6, bottom: 2 });
+    let top = if is_low(ui) { 0 } else { 6 };
+    let frame = Frame::new().inner_margin(Margin { left: 8, right: 16, top, bottom: 2 });
     Panel::top("chat head").show_separator_line(false).frame(frame).show(ui, |ui| {
         ui.horizontal(|ui| {
             let (icon, name) = if view.list_open { (Icon::ChevronLeft, "Hide chats") } else { (Icon::ChevronRight, "Show chats") };
@@ -119,7 +131,8 @@ fn narrow_head(ui: &mut Ui, state: &AppState, view: &mut ChatView) {
 fn conversation(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat, view: &mut ChatView, now: f64, actions: &mut Vec<Action>) {
     let is_notebook = chat.mode == ChatMode::Notebook;
     let width = transcript::column_width(ui.available_width());
-    let margin = Margin { left: 0, right: 0, top: 8, bottom: 14 };
+    let (top, bottom) = if is_low(ui) { (2, 4) } else { (8, 14) };
+    let margin = Margin { left: 0, right: 0, top, bottom };
     let bottom = Panel::bottom("composer").show_separator_line(false).frame(Frame::new().inner_margin(margin)).show(ui, |ui| {
         transcript::column(ui, width, |ui| {
             ui.spacing_mut().item_spacing.y = 10.0;
@@ -144,7 +157,7 @@ fn conversation(ui: &mut Ui, state: &AppState, chat: &Chat, open: &OpenChat, vie
         } else if is_notebook {
             notebook::text(ui, state, chat, &mut view.notebook, &mut view.focus_composer, actions);
         } else if open.branch.is_empty() {
-            empty::empty(ui, state, now, actions);
+            blank(ui, state, now, actions);
         } else {
             transcript::transcript(ui, state, open, &mut view.transcript, actions);
         }

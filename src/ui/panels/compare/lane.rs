@@ -60,9 +60,10 @@ pub fn lane(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, view: &mut LaneVie
     if is_best {
         frame = frame.stroke(Stroke::new(2.0 * palette.border_width(), palette.accent));
     }
+    let room = size - frame.total_margin().sum();
     frame.show(ui, |ui| {
-        ui.set_min_size(size - vec2(24.0, 24.0));
-        ui.set_max_size(size - vec2(24.0, 24.0));
+        ui.set_min_size(room);
+        ui.set_max_size(room);
         ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
         head(ui, shown, is_best, actions);
         if !shown.is_hidden {

@@ -1,16 +1,16 @@
 //! The ladder on this text: what each rung loses, against its size or its speed, and where the knee is.
 
-use egui::{Align2, Color32, Painter, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, Painter, Rect, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 use super::{ask, words};
-use crate::app::quality::{Comparison, Point, knee};
+use crate::app::quality::{Comparison, Point, knee, missing};
 use crate::app::{Action, AppState, QualityAction};
 use crate::measure::format;
 use crate::ui::theme::{self, Palette};
-use crate::ui::widgets::{card, label, muted, secondary_button, segmented};
+use crate::ui::widgets::{card, is_crossed, label, muted, secondary_button, segmented};
 
 /// Height of the plot, points.
-const HEIGHT: f32 = 236.0;
+const HEIGHT: f32 = 250.0;
 /// Below this the scale of the loss is linear, above it logarithmic: it has a zero, and every rung its room. Nats.
 const LINEAR: f64 = 0.002;
 const TICKS: [f64; 8] = [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
@@ -20,10 +20,11 @@ fn drawn(kld: f64) -> f64 {
     (kld.max(0.0) / LINEAR).asinh()
 }
 
-/// Paints the card.
-pub(super) fn ladder(ui: &mut Ui, state: &AppState, comparison: &Comparison, by_speed: &mut bool, actions: &mut Vec<Action>) {
+/// Paints the card: of the comparison on screen, or, while one is set up, of what was measured on its text before.
+pub(super) fn ladder(ui: &mut Ui, state: &AppState, comparison: Option<&Comparison>, by_speed: &mut bool, actions: &mut Vec<Action>) {
     let points = state.quality_ladder();
-    if points.len() < 2 {
+    let is_known = comparison.is_some() || points.iter().any(|point| point.measured.is_some());
+    if points.len() < 2 || !is_known {
         return;
     }
     let x = |point: &Point| if *by_speed { point.tps } else { Some(point.size.0 as f64) };
@@ -33,16 +34,17 @@ pub(super) fn ladder(ui: &mut Ui, state: &AppState, comparison: &Comparison, by_
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 let palette = theme::palette(ui);
-                label(ui, "The ladder on this text", theme::body_strong(), palette.text);
+                let name = if comparison.is_some() { "The ladder on this text" } else { "What is known on this text" };
+                label(ui, name, theme::body_strong(), palette.text);
                 muted(ui, verdict(&points, knee, *by_speed)).on_hover_text(
                     "The knee is the point farthest beyond the line between the ends of the front, both axes scaled as drawn: after it, \
                      a little less size or more speed costs much quality",
                 );
             });
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let missing = state.quality_missing();
+                let missing = missing(&points);
                 let hint = format!("{missing} rungs on disk are not measured on this text yet. One job reads them all side by side");
-                if missing > 0 && !comparison.is_running() {
+                if missing > 0 && comparison.is_some_and(|comparison| !comparison.is_running()) {
                     let button = ui.add(secondary_button("Measure the whole ladder"));
                     if button.on_hover_text(hint).clicked() {
                         ask(actions, QualityAction::MeasureLadder);
@@ -52,7 +54,8 @@ pub(super) fn ladder(ui: &mut Ui, state: &AppState, comparison: &Comparison, by_
             });
         });
         ui.add_space(4.0);
-        plot(ui, state, comparison, &points, knee, *by_speed, actions);
+        let shown = comparison.map(|comparison| state.quality.shown.min(comparison.candidates.len().saturating_sub(1)));
+        plot(ui, shown, &points, knee, *by_speed, actions);
     });
 }
 
@@ -87,17 +90,14 @@ impl Scale {
         let down = (drawn(kld) / self.top) as f32;
         pos2(self.frame.left() + across * self.frame.width(), self.frame.top() + down.min(1.0) * self.frame.height())
     }
+
+    /// Where a point stands; what is missing stands on the floor of the plot.
+    fn of(&self, x: f64, point: &Point) -> egui::Pos2 {
+        point.kld.map_or_else(|| pos2(self.at(x, 0.0).x, self.frame.bottom()), |kld| self.at(x, kld.value))
+    }
 }
 
-fn plot(
-    ui: &mut Ui,
-    state: &AppState,
-    comparison: &Comparison,
-    points: &[Point],
-    knee: Option<&Point>,
-    by_speed: bool,
-    actions: &mut Vec<Action>,
-) {
+fn plot(ui: &mut Ui, shown: Option<usize>, points: &[Point], knee: Option<&Point>, by_speed: bool, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::hover());
     let summary = points.iter().filter_map(|point| Some(format!("{} KLD {}", point.name, words::nats(point.kld?.value))));
@@ -111,15 +111,21 @@ fn plot(
     };
     let room = ((high - low) * 0.06).max(high * 0.02);
     let worst = points.iter().filter_map(|point| point.kld).map(|kld| kld.value).fold(0.01, f64::max);
-    let frame = Rect::from_min_max(rect.min + vec2(52.0, 10.0), rect.max - vec2(16.0, 38.0));
+    let frame = Rect::from_min_max(rect.min + vec2(52.0, 24.0), rect.max - vec2(16.0, 38.0));
     let scale = Scale { frame, x: [low - room, high + room], top: drawn(worst * 1.25) };
     grid(ui, &scale, by_speed, palette);
-    front(ui.painter(), &scale, points, by_speed, palette);
-    let mut taken: Vec<Rect> = Vec::new();
-    for point in points {
-        let Some(x) = value(point) else { continue };
-        let is_knee = knee.is_some_and(|knee| knee.name == point.name);
-        dot(ui, state, comparison, &scale, x, point, is_knee, &mut taken, actions);
+    let line = front(ui.painter(), &scale, points, by_speed, palette);
+    let dots: Vec<(&Point, egui::Pos2)> = points.iter().filter_map(|point| Some((point, scale.of(value(point)?, point)))).collect();
+    let is_knee = |point: &Point| knee.is_some_and(|knee| knee.name == point.name);
+    for (point, at) in &dots {
+        dot(ui, (&scale, *at), point, (shown, is_knee(point)), actions);
+    }
+    // what was measured gets its name first
+    let mut taken: Vec<Rect> = dots.iter().map(|(_, at)| Rect::from_center_size(*at, vec2(15.0, 15.0))).collect();
+    for is_measured in [true, false] {
+        for (point, at) in dots.iter().filter(|(point, _)| point.kld.is_some() == is_measured) {
+            name(ui, *at, point, is_knee(point), frame, (&line, &mut taken));
+        }
     }
 }
 
@@ -128,7 +134,7 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let font = theme::small();
     for tick in TICKS.into_iter().filter(|tick| drawn(*tick) <= scale.top) {
         let y = scale.at(scale.x[0], tick).y.round() + 0.5;
-        painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.hairline));
+        painter.hline(frame.x_range(), y, Stroke::new(1.0, palette.grid()));
         painter.text(pos2(frame.left() - 8.0, y), Align2::RIGHT_CENTER, format!("{tick}"), font.clone(), palette.muted);
     }
     let span = scale.x[1] - scale.x[0];
@@ -138,7 +144,7 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let mut tick = (scale.x[0] / step).ceil() * step;
     while tick <= scale.x[1] {
         let x = scale.at(tick, 0.0).x.round() + 0.5;
-        painter.vline(x, frame.y_range(), Stroke::new(1.0, palette.hairline));
+        painter.vline(x, frame.y_range(), Stroke::new(1.0, palette.grid()));
         let words = if by_speed { format!("{tick:.0}") } else { format::bytes(tick.max(0.0) as u64) };
         painter.text(pos2(x, frame.bottom() + 6.0), Align2::CENTER_TOP, words, font.clone(), palette.muted);
         tick += step;
@@ -146,44 +152,30 @@ fn grid(ui: &Ui, scale: &Scale, by_speed: bool, palette: &Palette) {
     let axis = if by_speed { "decode tokens/s, higher is better" } else { "file size, smaller is better" };
     painter.text(pos2(frame.center().x, frame.bottom() + 34.0), Align2::CENTER_BOTTOM, axis, font.clone(), palette.muted);
     let about = "mean KLD, nats: log-like, better is up";
-    painter.text(frame.left_top() + vec2(8.0, 4.0), Align2::LEFT_TOP, about, font, palette.muted);
+    painter.text(pos2(frame.left() - 52.0, frame.top() - 24.0), Align2::LEFT_TOP, about, font, palette.muted);
 }
 
 /// A line through those that nothing else beats in both: smaller (or faster) and better.
-fn front(painter: &Painter, scale: &Scale, points: &[Point], by_speed: bool, palette: &Palette) {
+fn front(painter: &Painter, scale: &Scale, points: &[Point], by_speed: bool, palette: &Palette) -> Vec<egui::Pos2> {
     let rung = |point: &Point| {
         let x = if by_speed { point.tps? } else { point.size.0 as f64 };
-        (!point.name.contains(',')).then_some((x, point.kld?.value))
+        point.is_on_disk.then_some((x, point.kld?.value))
     };
     let mut all: Vec<(f64, f64)> = points.iter().filter_map(rung).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     let ahead = |a: f64, b: f64| if by_speed { a > b } else { a < b };
-    let beaten = |(x, kld): (f64, f64)| all.iter().any(|(other, loss)| ahead(*other, x) && *loss <= kld);
+    let beats = |(other, loss): (f64, f64), (x, kld): (f64, f64)| !ahead(x, other) && loss <= kld && (ahead(other, x) || loss < kld);
+    let beaten = |point: (f64, f64)| all.iter().any(|other| beats(*other, point));
     let line: Vec<egui::Pos2> = all.iter().filter(|point| !beaten(**point)).map(|(x, kld)| scale.at(*x, *kld)).collect();
     if line.len() > 1 {
-        painter.add(Shape::line(line, Stroke::new(1.5, theme::on_surface(palette.panel, palette.accent, 0.5))));
+        painter.add(Shape::line(line.clone(), Stroke::new(1.5, theme::on_surface(palette.panel, palette.accent, 0.5))));
     }
+    line
 }
 
-fn dot(
-    ui: &mut Ui,
-    state: &AppState,
-    comparison: &Comparison,
-    scale: &Scale,
-    x: f64,
-    point: &Point,
-    is_knee: bool,
-    taken: &mut Vec<Rect>,
-    actions: &mut Vec<Action>,
-) {
+fn dot(ui: &mut Ui, (scale, at): (&Scale, egui::Pos2), point: &Point, (shown, is_knee): (Option<usize>, bool), actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
-    let shown = state.quality.shown.min(comparison.candidates.len().saturating_sub(1));
-    let is_shown = point.candidate == Some(shown);
-    // what is missing stands on the floor of the plot
-    let at = match point.kld {
-        Some(kld) => scale.at(x, kld.value),
-        None => pos2(scale.at(x, 0.0).x, scale.frame.bottom()),
-    };
+    let is_shown = point.candidate.is_some() && point.candidate == shown;
     let response = ui.interact(Rect::from_center_size(at, vec2(18.0, 18.0)), ui.scope_id().with(("rung", &point.name)), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, about(point)));
     let painter = ui.painter();
@@ -191,7 +183,7 @@ fn dot(
     match point.kld {
         Some(kld) => {
             if let Some(interval) = kld.interval() {
-                let (high, low) = (scale.at(x, interval.low), scale.at(x, interval.high));
+                let (high, low) = (scale.at(scale.x[0], interval.low), scale.at(scale.x[0], interval.high));
                 painter.vline(at.x, high.y..=low.y, Stroke::new(1.5, color));
             }
             if is_knee {
@@ -211,8 +203,6 @@ fn dot(
     if response.has_focus() {
         painter.circle_stroke(at, 10.0, Stroke::new(1.5, palette.accent));
     }
-    let ink = if point.kld.is_none() { palette.muted } else { palette.text };
-    name(ui, at, point, is_knee, ink, scale.frame, taken);
     let clicked = response.clicked();
     response.on_hover_text(about(point));
     if let Some(candidate) = point.candidate.filter(|_| clicked) {
@@ -220,8 +210,10 @@ fn dot(
     }
 }
 
-/// Writes a name where nothing else is written yet.
-fn name(ui: &Ui, at: egui::Pos2, point: &Point, is_knee: bool, ink: Color32, frame: Rect, taken: &mut Vec<Rect>) {
+/// Writes a name where nothing else is written yet, beside the line where that can be.
+fn name(ui: &Ui, at: egui::Pos2, point: &Point, is_knee: bool, frame: Rect, (line, taken): (&[egui::Pos2], &mut Vec<Rect>)) {
+    let palette = theme::palette(ui);
+    let ink = if point.kld.is_none() { palette.muted } else { palette.text };
     let words = if is_knee { format!("{} knee", point.name) } else { point.name.clone() };
     let galley = ui.painter().layout_no_wrap(words, theme::mono_small(), ink);
     let size = galley.size();
@@ -230,17 +222,19 @@ fn name(ui: &Ui, at: egui::Pos2, point: &Point, is_knee: bool, ink: Color32, fra
         vec2(beside, -size.y / 2.0),
         vec2(-beside - size.x, -size.y / 2.0),
         vec2(-size.x / 2.0, -10.0 - size.y),
-        vec2(-size.x / 2.0, 10.0),
         vec2(8.0, -8.0 - size.y),
-        vec2(8.0, 8.0),
         vec2(-8.0 - size.x, -8.0 - size.y),
+        vec2(-size.x / 2.0, 10.0),
+        vec2(8.0, 8.0),
     ];
     let bounds = frame.expand2(vec2(12.0, 2.0));
-    let free = places
+    let free: Vec<Rect> = places
         .into_iter()
         .map(|by| Rect::from_min_size(at + by, size))
-        .find(|rect| bounds.contains_rect(*rect) && taken.iter().all(|other| !other.intersects(*rect)));
-    taken.push(Rect::from_center_size(at, vec2(10.0, 10.0)));
+        .filter(|rect| bounds.contains_rect(*rect) && taken.iter().all(|other| !other.intersects(*rect)))
+        .collect();
+    let is_clear = |rect: &&Rect| !line.windows(2).any(|ends| matches!(ends, [from, to] if is_crossed(rect, *from, *to)));
+    let free = free.iter().find(is_clear).or_else(|| free.first()).copied();
     // where everything around is taken, the name is on hover
     if let Some(rect) = free {
         ui.painter().galley(rect.min, galley, ink);
@@ -257,6 +251,11 @@ fn about(point: &Point) -> String {
         (None, _) if point.is_on_disk => "Not measured on this text".into(),
         (None, _) => "Not on disk: it can be made in the bar above".into(),
     });
+    if let Some((unix_ms, tokens)) = point.measured {
+        let when = chrono::DateTime::from_timestamp_millis(unix_ms).map(|time| time.with_timezone(&chrono::Local));
+        let when = when.filter(|_| unix_ms > 0).map_or_else(String::new, |time| time.format(" on %-d %B %Y at %H:%M").to_string());
+        lines.push(format!("Measured{when}, {} tokens", format::count(tokens)));
+    }
     lines.push(match point.tps {
         Some(tps) => format!("Decode {} tokens/s, of its replies in this session or of its last run", format::tps(tps)),
         None => "Decode speed not measured".into(),

@@ -8,7 +8,12 @@ use crate::app::{Action, AppState, QualityAction};
 use crate::measure::format;
 use crate::ui::parts::ladder::file_name;
 use crate::ui::theme;
-use crate::ui::widgets::{Chip, Icon, card, choice_row, label, muted, page_header, primary_button, secondary_button, segmented, wrapped};
+use crate::ui::widgets::{
+    Chip, Icon, card, choice_row, icon_button, label, muted, page_header, primary_button, secondary_button, segmented, wrapped,
+};
+
+/// A text longer than this is named instead of shown, bytes: a field lays all of it out.
+const FOLD_BYTES: usize = 64 << 10;
 
 /// What is typed.
 #[derive(Default)]
@@ -179,15 +184,45 @@ fn text(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<A
 
 fn paste(ui: &mut Ui, view: &mut SetupView, actions: &mut Vec<Action>) {
     let palette = theme::palette(ui);
-    Frame::new().fill(palette.page).corner_radius(theme::CONTROL_RADIUS).inner_margin(Margin::same(4)).show(ui, |ui| {
-        egui::ScrollArea::vertical().id_salt("pasted").max_height(150.0).show(ui, |ui| {
-            let hint = egui::RichText::new("Paste some pages here").color(palette.muted);
-            let edit = TextEdit::multiline(&mut view.pasted).hint_text(hint).desired_width(f32::INFINITY).desired_rows(6);
-            if ui.add(edit).accessible_name("Pasted text").changed() {
-                ask(actions, QualityAction::SetPasted(view.pasted.clone()));
+    let id = ui.scope_id().with("pasted text");
+    let mut changed = ui.memory(|memory| memory.has_focus(id)) && take_long_paste(ui, &mut view.pasted);
+    if view.pasted.len() > FOLD_BYTES {
+        ui.horizontal(|ui| {
+            let size = format::bytes(view.pasted.len() as u64);
+            label(ui, format!("Pasted text, {size}"), theme::body(), palette.text)
+                .on_hover_text("Too long to be edited here; all of it is read");
+            if ui.add(icon_button(Icon::Close, "Remove the pasted text")).clicked() {
+                view.pasted.clear();
+                changed = true;
             }
         });
+    } else {
+        Frame::new().fill(palette.page).corner_radius(theme::CONTROL_RADIUS).inner_margin(Margin::same(4)).show(ui, |ui| {
+            egui::ScrollArea::vertical().id_salt("pasted").max_height(150.0).show(ui, |ui| {
+                let hint = egui::RichText::new("Paste some pages here").color(palette.muted);
+                let edit = TextEdit::multiline(&mut view.pasted).id(id).hint_text(hint).desired_width(f32::INFINITY).desired_rows(6);
+                changed |= ui.add(edit).accessible_name("Pasted text").changed();
+            });
+        });
+    }
+    if changed {
+        ask(actions, QualityAction::SetPasted(view.pasted.clone()));
+    }
+}
+
+/// Takes a paste that would freeze the field out of its hands. True when there was one.
+fn take_long_paste(ui: &Ui, pasted: &mut String) -> bool {
+    let before = pasted.len();
+    ui.input_mut(|input| {
+        input.events.retain(|event| match event {
+            egui::Event::Paste(text) if text.len() > FOLD_BYTES => {
+                pasted.push_str(text);
+                false
+            }
+            _ => true,
+        });
     });
+    pasted.len() != before
 }
 
 fn options(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {

@@ -14,6 +14,8 @@ use crate::ui::widgets::{Icon, elided, focus_ring, paint_icon};
 const ROW: f32 = 32.0;
 const CHECK: f32 = 32.0;
 const PAD: f32 = 8.0;
+/// A list narrower than this has narrower columns, points.
+const TIGHT: f32 = 520.0;
 
 /// One column as it stands: what, its head, its share of the width.
 struct Place {
@@ -86,9 +88,12 @@ fn places(state: &AppState, width: f32) -> Vec<Place> {
     }
     let trust = "Whether the run can carry a decision: enough repetitions that agree, on a machine that did little else";
     fixed.push(Place { column: Column::Trust, head: "Trust", hint: trust, width: 88.0, is_number: false });
+    if width < TIGHT {
+        fixed.iter_mut().for_each(|place| place.width = 76.0);
+    }
     let when_width = if width > 700.0 { 116.0 } else { 0.0 };
     let taken: f32 = fixed.iter().map(|place| place.width).sum::<f32>() + CHECK + when_width;
-    let left = (width - taken).max(200.0);
+    let left = (width - taken).max(if width < TIGHT { 120.0 } else { 200.0 });
     let with_design = left > 330.0;
     let share = |part: f32| (left * part).floor();
     let text = |column, head, hint, width| Place { column, head, hint, width, is_number: false };
@@ -192,6 +197,7 @@ fn row(
     for place in places {
         let cell = Rect::from_min_size(pos2(left, rect.top()), vec2(place.width, rect.height()));
         let (words, font, ink) = cell_words(head, place.column, clock, palette);
+        let ink = if chosen { palette.legible(ink, palette.accent_tint) } else { ink };
         let galley = elided(ui, &words, font, ink, place.width - 2.0 * PAD);
         let align = if place.is_number { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
         let at = align.anchor_size(align.pos_in_rect(&cell.shrink2(vec2(PAD, 0.0))), galley.size());

@@ -1,4 +1,4 @@
-//! Labels beside points that cover neither each other nor other points. One that finds no place near its point moves away and gets a
+//! Labels beside points that cover neither each other nor other points, nor, where that can be, the line through the front. One that finds no place near its point moves away and gets a
 //! leader; one that finds none at all is left out: hover and selection say it.
 
 use egui::{Pos2, Rect, Vec2, pos2};
@@ -24,7 +24,8 @@ const NEAR: f32 = 10.0;
 const FAR: f32 = 26.0;
 
 /// Tries the labels in the order given (`point`, size) and says where each goes.
-pub(super) fn place(frame: Rect, points: &[Pos2], wanted: &[(usize, Vec2)]) -> Vec<Placed> {
+pub(super) fn place(frame: Rect, points: &[Pos2], line: &[Pos2], wanted: &[(usize, Vec2)]) -> Vec<Placed> {
+    let crosses = |rect: &Rect| line.windows(2).any(|ends| matches!(ends, [from, to] if is_crossed(rect, *from, *to)));
     let mut placed: Vec<Placed> = Vec::new();
     for (point, size) in wanted {
         let Some(at) = points.get(*point).copied() else { continue };
@@ -36,12 +37,20 @@ pub(super) fn place(frame: Rect, points: &[Pos2], wanted: &[(usize, Vec2)]) -> V
                 && placed.iter().all(|other| !other.rect.expand(1.0).intersects(*rect))
                 && points.iter().enumerate().all(|(other, at)| other == *point || !rect.expand(CLEAR).contains(*at))
         };
-        let found = candidates(at, *size).enumerate().find(|(_, rect)| free(rect));
+        let beside = || candidates(at, *size).enumerate().filter(|(_, rect)| free(rect));
+        let clear = beside().take_while(|(nth, _)| *nth < BESIDE).find(|(_, rect)| !crosses(rect));
+        let found = clear.or_else(|| beside().next());
         if let Some((nth, rect)) = found {
             placed.push(Placed { point: *point, rect, leader: nth >= BESIDE });
         }
     }
     placed
+}
+
+/// Whether a stretch of a line runs through a label.
+pub(in crate::ui) fn is_crossed(rect: &Rect, from: Pos2, to: Pos2) -> bool {
+    let steps = (from.distance(to) / 4.0).ceil().max(1.0);
+    (0..=steps as usize).any(|step| rect.contains(from.lerp(to, step as f32 / steps)))
 }
 
 /// The places a label may have, the best first: beside the point, then farther away.
@@ -78,7 +87,7 @@ mod tests {
             .chain([pos2(200.0, 150.0), pos2(203.0, 152.0)])
             .collect();
         let wanted: Vec<(usize, Vec2)> = (0..points.len()).map(|i| (i, vec2(48.0, 14.0))).collect();
-        let placed = place(frame, &points, &wanted);
+        let placed = place(frame, &points, &[], &wanted);
         assert!(placed.len() > 12, "only {} of {} were placed", placed.len(), points.len());
         for (i, a) in placed.iter().enumerate() {
             assert!(frame.contains_rect(a.rect));
@@ -91,9 +100,20 @@ mod tests {
     fn the_first_in_the_order_gets_the_place_beside_its_point() {
         let frame = Rect::from_min_size(pos2(0.0, 0.0), vec2(200.0, 200.0));
         let points = [pos2(100.0, 100.0), pos2(104.0, 101.0)];
-        let placed = place(frame, &points, &[(1, vec2(40.0, 14.0)), (0, vec2(40.0, 14.0))]);
+        let placed = place(frame, &points, &[], &[(1, vec2(40.0, 14.0)), (0, vec2(40.0, 14.0))]);
         assert_eq!(placed[0].point, 1);
         assert!(placed[0].rect.left() > 104.0 && !placed[0].leader);
         assert_eq!(placed.len(), 2);
+    }
+    #[test]
+    fn a_label_keeps_off_the_line_where_there_is_another_place() {
+        let frame = Rect::from_min_size(pos2(0.0, 0.0), vec2(400.0, 200.0));
+        let line = [pos2(100.0, 100.0), pos2(300.0, 104.0)];
+        let placed = place(frame, &line, &line, &[(0, vec2(60.0, 14.0))]);
+        assert!(!is_crossed(&placed[0].rect, line[0], line[1]), "{:?}", placed[0].rect);
+        // where it fits nowhere else it is still there
+        let slit = Rect::from_min_size(pos2(0.0, 92.0), vec2(400.0, 20.0));
+        let ends = [pos2(2.0, 100.0), pos2(398.0, 100.0)];
+        assert_eq!(place(slit, &ends, &ends, &[(0, vec2(60.0, 14.0))]).len(), 1);
     }
 }
