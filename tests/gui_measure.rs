@@ -13,7 +13,8 @@ use egui_kittest::kittest::Queryable as _;
 use inferscope::app::{Action, Answer, AppState, Effect, Now, update};
 use inferscope::library::{Family, Rung, RungState};
 use inferscope::measure::sweep::SweepResult;
-use inferscope::protocol::{Design, LoadReport, Run};
+use inferscope::protocol::{Design, LoadReport, Run, RunId};
+use inferscope::store::RunHead;
 use inferscope::ui::panels::measure::{MeasureView, measure_page};
 use inferscope::ui::theme::{self, Theme};
 use serde_json::json;
@@ -26,6 +27,8 @@ struct Page {
     asked: Vec<Action>,
     /// What that asked of the runtime
     effects: Vec<Effect>,
+    /// What is on the disk
+    kept: Vec<Run>,
 }
 
 const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
@@ -33,10 +36,19 @@ const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
 impl Page {
     fn ui(&mut self, ui: &mut egui::Ui) {
         let mut actions = Vec::new();
+        self.effects.extend(update::tick(&mut self.state, NOW).0);
         measure_page(ui, &self.state, &mut self.view, NOW.secs, &mut actions);
         self.asked.extend(actions.iter().cloned());
         for action in actions {
             self.effects.extend(update::on_action(&mut self.state, action, NOW));
+        }
+        let (reads, rest) = std::mem::take(&mut self.effects).into_iter().partition(|effect| matches!(effect, Effect::ReadBoard(..)));
+        self.effects = rest;
+        for effect in reads {
+            let Effect::ReadBoard(seq, ids) = effect else { continue };
+            let runs = self.kept.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
+            self.effects.extend(update::on_answer(&mut self.state, Answer::BoardRead(seq, runs), NOW));
+            ui.request_repaint();
         }
     }
 }
@@ -52,7 +64,16 @@ fn harness(runs: Vec<Run>, size: [f32; 2], look: Theme) -> Harness<'static, Page
 }
 
 fn harness_of(state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Page> {
-    let page = Page { state, view: MeasureView::default(), asked: Vec::new(), effects: Vec::new() };
+    harness_over(state, Vec::new(), size, look)
+}
+
+/// The page over runs that are on the disk.
+fn harness_over(mut state: AppState, kept: Vec<Run>, size: [f32; 2], look: Theme) -> Harness<'static, Page> {
+    state.page = inferscope::app::Page::Measure;
+    if !state.history.is_loaded {
+        update::on_answer(&mut state, Answer::Runs(Vec::new()), NOW);
+    }
+    let page = Page { state, view: MeasureView::default(), asked: Vec::new(), effects: Vec::new(), kept };
     let setup = move |ctx: &egui::Context| {
         theme::install(ctx);
         theme::apply(ctx, look);
@@ -343,6 +364,67 @@ fn a_sweep_that_runs_says_what_it_does_and_stops() {
     assert!(page.query_all_by_label_contains("Stopping").count() > 0);
 }
 
+/// The page after a start, over runs that were kept: two sweeps of the model, and a single run of another.
+fn kept_page(size: [f32; 2], look: Theme) -> Harness<'static, Page> {
+    let mut runs = sweep();
+    for (id, run) in (1..).zip(&mut runs) {
+        run.id = RunId(id);
+        run.group = "sweep-1700000000".into();
+    }
+    for (id, quant, tps) in [(90, "Q8_0", 150.0), (91, "Q4_1", 110.0)] {
+        let own = run(quant, 2, tps, 400e6, None, 50);
+        runs.push(Run { id: RunId(id), group: "before the update".into(), started_ms: NOW.unix_ms - 86_400_000, ..own });
+    }
+    let mut other = run("Q8_0", 2, 30.0, 900e6, None, 51);
+    (other.id, other.environment.model) = (RunId(99), "Llama 3.2 1B".into());
+    other.group.clear();
+    runs.push(other);
+    let mut state = AppState::default();
+    state.loaded = Some(Box::new(report("Q4_1")));
+    state.library.families = vec![family()];
+    update::on_answer(&mut state, Answer::Runs(runs.iter().map(RunHead::of).collect()), NOW);
+    harness_over(state, runs, size, look)
+}
+
+#[test]
+fn after_a_start_an_earlier_sweep_is_on_the_board_and_another_is_picked() {
+    let mut page = kept_page([984.0, 1400.0], Theme::Dark);
+    // ids rise: the one that was named is the latest
+    page.get_by_label_contains("2 designs measured in");
+    page.get_by_label("Best decode, no limits");
+    page.get_by_label("Runs on the board").click();
+    page.run();
+    page.get_by_label("before the update");
+    page.get_by_label("All kept of Llama 3.2 1B");
+    page.get_by_label_contains("Sweep of ").click();
+    page.run();
+    page.run();
+    page.get_by_label_contains("14 designs measured in");
+    page.get_by_label_contains("8 repetitions each");
+    // the answer, the table and the detail are of what is shown
+    type_limit(&mut page, "KLD <= 0.1");
+    page.get_by_label_contains("Q6_K, 2 threads is not distinguishable in decode");
+    page.get_by_label_contains("Q8_0, 1 thread, Decode").click();
+    page.run();
+    page.get_by_label_contains("Decode, 8 samples from");
+}
+
+#[test]
+fn everything_kept_of_a_model_says_what_it_is_and_a_deleted_run_leaves_it() {
+    let mut page = kept_page([984.0, 820.0], Theme::Dark);
+    page.get_by_label("Runs on the board").click();
+    page.run();
+    page.get_by_label("All kept of SmolLM2 135M Instruct").click();
+    page.run();
+    page.run();
+    page.get_by_label_contains("14 designs in 17 runs since");
+    let gone: Vec<RunId> = (2..=15).map(RunId).collect();
+    let effects = update::on_action(&mut page.state_mut().state, Action::DeleteRuns(gone), NOW);
+    page.state_mut().effects.extend(effects);
+    page.run();
+    page.get_by_label_contains("3 designs in 3 runs since");
+}
+
 /// 500 designs: what is drawn is made once, and a frame paints what is in view.
 #[test]
 fn five_hundred_designs_keep_the_frame_budget() {
@@ -374,6 +456,16 @@ fn five_hundred_designs_keep_the_frame_budget() {
 #[test]
 fn pictures_of_the_page() {
     let Some(folder) = std::env::var_os("INFERSCOPE_PICTURES").map(PathBuf::from) else { return };
+    for (name, look) in [("kept_dark", Theme::Dark), ("kept_light", Theme::Light), ("kept_contrast", Theme::HighContrast)] {
+        let mut page = kept_page([984.0, 820.0], look);
+        page.get_by_label("Runs on the board").click();
+        page.run();
+        page.get_by_label("All kept of SmolLM2 135M Instruct").click();
+        page.run();
+        page.get_by_label("Runs on the board").click();
+        page.run();
+        page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
+    }
     for (name, size, look) in [
         ("measure_dark", [984.0, 1500.0], Theme::Dark),
         ("measure_light", [984.0, 820.0], Theme::Light),

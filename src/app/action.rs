@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CompareAction, Page, PlotRange, QualityAction, SweepDraft};
+use super::{BoardOf, CompareAction, Page, PlotRange, QualityAction, SweepDraft};
 use crate::measure::kept::RunFormat;
 use crate::measure::sweep::SweepLimit;
 use crate::protocol::{Alternative, Design, Overflow, RunId, SamplerOverrides};
@@ -61,6 +61,8 @@ pub enum Action {
     ResumeSweep(Option<String>),
     /// Remove an unfinished sweep
     ForgetSweep(String),
+    /// Show other runs on the board
+    ShowBoard(BoardOf),
 
     /// Make the rung that was offered
     ConfirmMake,

@@ -1,5 +1,6 @@
 //! Measuring in the window: what the next sweep is to be, the one that runs, and what it has found so far.
 
+use super::BoardRuns;
 use crate::library::text::EVALUATION;
 use crate::measure::sweep::{BLOCKS, Conductor, Grid, Key, RungFile, Step, Sweep, SweepLimit, SweepPlan, SweepQuality, SweepResult};
 use crate::protocol::{Design, JobId, Metric, QualityText};
@@ -149,6 +150,8 @@ pub struct Measure {
     pub result: Option<SweepResult>,
     /// Counts changes of what has been found
     pub revision: u64,
+    /// What the board shows
+    pub board: BoardRuns,
     /// Unfinished sweeps, the latest first: to be offered at the start
     pub unfinished: Vec<Unfinished>,
     pub(super) conductor: Option<Conductor>,

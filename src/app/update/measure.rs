@@ -1,7 +1,7 @@
 //! Sweeps: one step at a time in an engine of their own, and never while something else needs the processor.
 
 use super::load::begin_load;
-use super::{AppState, Effect, Now, history, models};
+use super::{AppState, Effect, Now, board, history, models};
 use crate::app::{Activity, Doing, EngineState, Severity, SweepDraft, Unfinished};
 use crate::measure::sweep::{Conductor, End, Heard, Order, RungFile, Sweep, SweepLimit, SweepPlan};
 use crate::protocol::{Design, Event, JobId, RunId};
@@ -62,6 +62,7 @@ pub(super) fn start(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     let plan =
         SweepPlan { ops_gflops, name: format!("sweep-{}", now.unix_ms / 1000), seed: now.unix_ms.unsigned_abs(), environment, ..plan };
     free_chat_model(state, effects);
+    board::show_session(state);
     state.measure.doing = Doing::Preparing;
     effects.push(Effect::PrepareSweep(Box::new(plan)));
 }
@@ -95,6 +96,7 @@ pub(super) fn on_prepared(state: &mut AppState, plan: SweepPlan, now: Now, effec
 fn begin(state: &mut AppState, sweep: Sweep, now: Now, effects: &mut Vec<Effect>) {
     state.measure.unfinished.retain(|other| other.name != sweep.plan().name);
     state.measure.conductor = Some(Conductor::new(sweep));
+    board::show_session(state);
     state.measure.refresh();
     go_on(state, now, effects);
 }
