@@ -58,7 +58,8 @@ fn harness(runs: Vec<Run>, size: [f32; 2], look: Theme) -> Harness<'static, Page
     state.loaded = Some(Box::new(report("Q4_1")));
     state.library.families = vec![family()];
     if !runs.is_empty() {
-        state.measure.result = Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None });
+        state.measure.result =
+            Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None, unsettled: None });
     }
     harness_of(state, size, look)
 }
@@ -345,6 +346,42 @@ fn the_plan_takes_rungs_by_press_and_values_as_llama_bench_writes_them() {
 }
 
 #[test]
+fn a_limit_on_quality_has_the_next_sweep_measure_it_and_the_plan_says_why_and_how_long() {
+    let mut page = harness(ladder(), [984.0, 900.0], Theme::Dark);
+    page.state_mut().state.telemetry.prefill_tps = Some(512.0);
+    page.get_by_label("Measure more\u{2026}").click();
+    page.run();
+    page.get_by_label("Measure quality loss, too, on the text that ships with the program");
+    page.get_by_label("Close the plan").click();
+    page.run();
+    type_limit(&mut page, "KLD <= 0.05");
+    page.get_by_label("Measure more\u{2026}").click();
+    page.run();
+    // five levels and the reference read 4,096 tokens each, at 512 a second
+    page.get_by_label("Quality loss is measured too, because of the limit KLD \u{2264} 0.05, about 48 s more (estimate)");
+    page.get_by_label("Start measuring").click();
+    page.run();
+    let plan = page.state().effects.iter().find_map(|effect| match effect {
+        Effect::PrepareSweep(plan) => Some(plan.clone()),
+        _ => None,
+    });
+    let plan = plan.expect("a sweep is prepared");
+    assert!(plan.quality.is_some() && plan.limits.len() == 1, "{:?}", plan.limits);
+}
+
+#[test]
+fn a_search_that_ended_early_says_so_on_the_page() {
+    let mut state = AppState::default();
+    state.loaded = Some(Box::new(report("Q4_1")));
+    let words = "The search ended because its time was used up. 2 designs had no turn, or too few, and one of them may be better";
+    let (runs, unsettled) = (ladder(), Some(words.to_owned()));
+    state.measure.result =
+        Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None, unsettled });
+    let page = harness_of(state, [984.0, 820.0], Theme::Dark);
+    page.get_by_label(words);
+}
+
+#[test]
 fn a_sweep_that_runs_says_what_it_does_and_stops() {
     let mut page = harness(Vec::new(), [984.0, 900.0], Theme::Dark);
     page.get_by_label("Measure 3 rungs with 1 and 2 threads").click();
@@ -463,6 +500,14 @@ fn pictures_of_the_page() {
         page.get_by_label("All kept of SmolLM2 135M Instruct").click();
         page.run();
         page.get_by_label("Runs on the board").click();
+        page.run();
+        page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
+    }
+    for (name, look) in [("plan_dark", Theme::Dark), ("plan_light", Theme::Light), ("plan_contrast", Theme::HighContrast)] {
+        let mut page = harness(ladder(), [984.0, 820.0], look);
+        page.state_mut().state.telemetry.prefill_tps = Some(512.0);
+        type_limit(&mut page, "KLD <= 0.05");
+        page.get_by_label("Measure more\u{2026}").click();
         page.run();
         page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
     }

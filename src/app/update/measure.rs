@@ -3,7 +3,8 @@
 use super::load::begin_load;
 use super::{AppState, Effect, Now, board, history, models};
 use crate::app::{Activity, Doing, EngineState, Severity, SweepDraft, Unfinished};
-use crate::measure::sweep::{Conductor, End, Heard, Order, RungFile, Sweep, SweepLimit, SweepPlan};
+use crate::measure::MetricLimit;
+use crate::measure::sweep::{Conductor, End, Heard, Order, RungFile, Sweep, SweepPlan};
 use crate::protocol::{Design, Event, JobId, RunId};
 
 /// The draft has changed, or what it is made of.
@@ -16,6 +17,7 @@ pub(super) fn set_draft(state: &mut AppState, draft: SweepDraft) {
 pub(super) fn check_draft(state: &mut AppState) {
     let plan = draft_plan(state);
     state.measure.draft_designs = plan.as_ref().map_or(0, |plan| plan.candidates.len());
+    state.measure.draft_qualities = plan.as_ref().map_or(0, SweepPlan::qualities);
     state.measure.draft_problem = plan.err();
 }
 
@@ -138,7 +140,7 @@ pub(super) fn on_found(state: &mut AppState, found: Vec<Unfinished>) {
 }
 
 /// Limits say what may be chosen, not what is measured: they hold at once, for what was measured as well.
-pub(super) fn set_limits(state: &mut AppState, limits: Vec<SweepLimit>) {
+pub(super) fn set_limits(state: &mut AppState, limits: Vec<MetricLimit>) {
     if let Some(conductor) = &mut state.measure.conductor {
         conductor.set_limits(limits.clone());
         state.measure.refresh();
@@ -284,7 +286,9 @@ fn finish(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
         };
         effects.push(kept);
         let text = match (sweep.ended(), &state.measure.result) {
-            (Some(End::Complete), Some(result)) if result.best.is_some() => "The sweep is done".to_owned(),
+            (Some(End::Complete), Some(result)) if result.best.is_some() => {
+                result.unsettled.clone().unwrap_or_else(|| "The sweep is done".to_owned())
+            }
             (Some(End::Complete), _) => "The sweep is done; no design can be chosen within the limits".to_owned(),
             (Some(End::NothingLeft), _) => "The sweep ended: every design failed".to_owned(),
             (Some(End::Budget), _) => "The sweep ended: its time was used up".to_owned(),

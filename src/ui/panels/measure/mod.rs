@@ -16,13 +16,14 @@ mod table;
 
 use egui::{Align, Layout, ScrollArea, Ui, vec2};
 
-use crate::app::{Action, AppState};
+use crate::app::{Action, AppState, BoardOf};
+use crate::measure::MetricLimit;
 use crate::measure::board::Question;
 use crate::measure::kept;
-use crate::measure::sweep::{End, SweepLimit};
+use crate::measure::sweep::End;
 use crate::protocol::{Design, Metric, Run};
-use crate::ui::theme::PAGE_MARGIN;
-use crate::ui::widgets::{muted, page_header, primary_button, secondary_button};
+use crate::ui::theme::{self, PAGE_MARGIN};
+use crate::ui::widgets::{muted, page_header, primary_button, secondary_button, wrapped};
 
 use judged::{Judged, Shown};
 
@@ -156,6 +157,12 @@ fn sweep(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, action
         }
         view.plan_is_open &= !output.start && !output.close;
     }
+    if state.measure.board.of == BoardOf::Session
+        && let Some(words) = state.measure.result.as_ref().and_then(|result| result.unsettled.as_deref())
+    {
+        let color = theme::palette(ui).event;
+        wrapped(ui, words, theme::small(), color);
+    }
     interrupted(ui, state, actions);
 }
 
@@ -244,21 +251,20 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
     if question.limits != before.limits {
         actions.push(Action::SetLimits(limits_of_sweep(question)));
     }
-    if question.goal != before.goal && is_measured_by_sweeps(question.goal) {
+    // as a goal, quality alone would make no sweep: it has one figure a level
+    if question.goal != before.goal && is_measured_by_sweeps(question.goal) && !question.goal.is_quality() {
         let draft = crate::app::SweepDraft { goal: question.goal, ..state.measure.draft.clone() };
         actions.push(Action::SetSweepDraft(Box::new(draft)));
     }
 }
 
-/// The limits that a sweep can keep to by itself: those on figures that it measures.
-fn limits_of_sweep(question: &Question) -> Vec<SweepLimit> {
-    let limits = question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric) && limit.is_natural());
-    limits.map(|limit| SweepLimit { metric: limit.metric, value: limit.value }).collect()
+/// The limits that a sweep can keep to by itself: those on figures that it can measure. One on quality has it measure quality loss.
+fn limits_of_sweep(question: &Question) -> Vec<MetricLimit> {
+    question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric)).copied().collect()
 }
 
-/// Whether a sweep that scores no text has the figure.
 fn is_measured_by_sweeps(metric: Metric) -> bool {
-    !matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop | Metric::BothTps | Metric::EnergyPerToken)
+    !matches!(metric, Metric::BothTps | Metric::EnergyPerToken)
 }
 
 fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {

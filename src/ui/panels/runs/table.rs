@@ -259,7 +259,7 @@ fn cell_words(head: &RunHead, column: Column, clock: (i64, i64), palette: &Palet
 fn number(metric: Metric, value: f64) -> String {
     match metric {
         Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => format::tps(value),
-        _ => crate::measure::kept::figure(metric, value),
+        _ => format::metric(metric, value),
     }
 }
 
@@ -267,7 +267,7 @@ fn number(metric: Metric, value: f64) -> String {
 fn spoken(head: &RunHead) -> String {
     let mut words = format!("{} {}, {}", head.quant, head.model, order::name(head)).trim_start().to_owned();
     for (metric, value) in head.figures.iter().take(2) {
-        words.push_str(&format!(", {} {}", metric.name(), crate::measure::kept::figure(*metric, *value)));
+        words.push_str(&format!(", {} {}", metric.name(), format::metric(*metric, *value)));
     }
     format!("{words}, {}", head.trust_word())
 }
