@@ -231,11 +231,7 @@ pub(super) fn tick(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) ->
             }
         }
         Doing::Held(_) if held_by(state).is_none() => go_on(state, now, effects),
-        Doing::Resting { until, .. } => {
-            let until = *until;
-            if now.secs < until {
-                return Some(until);
-            }
+        Doing::Resting { until, .. } if now.secs >= *until => {
             if let Some(conductor) = &mut state.measure.conductor {
                 conductor.rested(now.at);
             }
@@ -243,7 +239,8 @@ pub(super) fn tick(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) ->
         }
         _ => {}
     }
-    None
+    // whatever led to a rest, nothing but the clock ends it: a hidden window gets no other occasion
+    if let Doing::Resting { until, .. } = &state.measure.doing { Some(*until) } else { None }
 }
 
 /// What was measured becomes runs; a sweep that goes on later replaces them.

@@ -217,3 +217,26 @@ fn a_limit_on_quality_steers_the_next_sweep_and_not_one_that_does_not_measure_it
     let Some(Effect::PrepareSweep(plan)) = effects.into_iter().find(|effect| matches!(effect, Effect::PrepareSweep(_))) else { panic!() };
     assert!(plan.quality.is_some() && plan.limits == [MetricLimit::natural(Metric::Kld, 0.05)]);
 }
+
+/// Nothing but the clock ends a rest: a window that is hidden is woken by nothing else.
+#[test]
+fn a_rest_that_follows_a_reply_says_when_it_ends() {
+    let mut state = ready();
+    let (job, plan) = started(&mut state);
+    on_action(&mut state, Action::SetDraft("Why?".into()), now(3.0));
+    on_action(&mut state, Action::Send, now(3.0));
+    for test in &plan.tests {
+        let surroundings = vec![crate::protocol::Surroundings { celsius: Some(95.0), ..Default::default() }];
+        let row = BenchRow { test: *test, samples_ns: vec![1_000_000_000], surroundings, ..BenchRow::default() };
+        on_measurer_event(&mut state, &Event::BenchRow { job, row: Box::new(row) }, now(3.5));
+    }
+    on_measurer_event(&mut state, &Event::Done { job }, now(4.0));
+    assert!(matches!(state.measure.doing, Doing::Held(_)), "{:?}", state.measure.doing);
+    state.activity = Activity::None;
+    state.internal.settings_changed = None;
+    let (_, next) = tick(&mut state, now(9.0));
+    let Doing::Resting { until, .. } = state.measure.doing else { panic!("{:?}", state.measure.doing) };
+    assert!(next.is_some_and(|seconds| seconds <= until - 9.0), "{next:?}");
+    let (effects, _) = tick(&mut state, now(until));
+    step(&effects);
+}
