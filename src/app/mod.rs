@@ -23,7 +23,7 @@ pub mod update;
 pub use action::Action;
 pub use board::{BoardOf, BoardRuns, KeptModel, KeptSweep, model_key};
 pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
-pub use compare::{Asked, Compare, CompareAction, CompareFormat, Lane, LaneState};
+pub use compare::{Asked, Compare, CompareAction, CompareFormat, DesignFrom, Lane, LaneState};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Forecast, Loading, Prediction, ReplyId, WantedLoad};

@@ -310,7 +310,7 @@ fn text(ui: &mut Ui, name: &str, hint: &str, now: &str, value: &mut String, wron
             .text_color(ink)
             .hint_text(egui::RichText::new(now).color(palette.muted))
             .margin(Margin::symmetric(8, 5))
-            .desired_width(FIELD - 16.0);
+            .desired_width(FIELD);
         ui.add(edit).accessible_name(name).on_hover_text(hint).changed()
     })
 }
