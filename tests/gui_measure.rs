@@ -17,7 +17,9 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use fixtures::*;
 use inferscope::app::{Action, Answer, AppState, Effect, Now, update};
-use inferscope::protocol::Run;
+use inferscope::measure::sweep::SweepResult;
+use inferscope::protocol::{Run, RunId};
+use inferscope::store::RunHead;
 use inferscope::ui::panels::measure::{MeasureView, measure_page};
 use inferscope::ui::theme::{self, Theme};
 use stage::stage;
@@ -30,6 +32,8 @@ struct Page {
     asked: Vec<Action>,
     /// What that asked of the runtime
     effects: Vec<Effect>,
+    /// What is on the disk
+    kept: Vec<Run>,
 }
 
 const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
@@ -37,10 +41,19 @@ const NOW: Now = Now { secs: 100.0, at: 100.0, unix_ms: 1_700_000_000_000 };
 impl Page {
     fn ui(&mut self, ui: &mut egui::Ui) {
         let mut actions = Vec::new();
+        self.effects.extend(update::tick(&mut self.state, NOW).0);
         measure_page(ui, &self.state, &mut self.view, NOW.secs, &mut actions);
         self.asked.extend(actions.iter().cloned());
         for action in actions {
             self.effects.extend(update::on_action(&mut self.state, action, NOW));
+        }
+        let (reads, rest) = std::mem::take(&mut self.effects).into_iter().partition(|effect| matches!(effect, Effect::ReadBoard(..)));
+        self.effects = rest;
+        for effect in reads {
+            let Effect::ReadBoard(seq, ids) = effect else { continue };
+            let runs = self.kept.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
+            self.effects.extend(update::on_answer(&mut self.state, Answer::BoardRead(seq, runs), NOW));
+            ui.request_repaint();
         }
     }
 }
@@ -50,7 +63,16 @@ fn harness(runs: Vec<Run>, size: [f32; 2], look: Theme) -> Harness<'static, Page
 }
 
 fn harness_of(state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Page> {
-    let page = Page { state, view: MeasureView::default(), asked: Vec::new(), effects: Vec::new() };
+    harness_over(state, Vec::new(), size, look)
+}
+
+/// The page over runs that are on the disk.
+fn harness_over(mut state: AppState, kept: Vec<Run>, size: [f32; 2], look: Theme) -> Harness<'static, Page> {
+    state.page = inferscope::app::Page::Measure;
+    if !state.history.is_loaded {
+        update::on_answer(&mut state, Answer::Runs(Vec::new()), NOW);
+    }
+    let page = Page { state, view: MeasureView::default(), asked: Vec::new(), effects: Vec::new(), kept };
     let mut harness = stage(page, size, look, |ui, page: &mut Page| {
         let fill = theme::palette(ui).page;
         egui::CentralPanel::default().frame(egui::Frame::new().fill(fill)).show(ui, |ui| {
@@ -217,6 +239,42 @@ fn the_plan_takes_rungs_by_press_and_values_as_llama_bench_writes_them() {
 }
 
 #[test]
+fn a_limit_on_quality_has_the_next_sweep_measure_it_and_the_plan_says_why_and_how_long() {
+    let mut page = harness(ladder(), [984.0, 900.0], Theme::Dark);
+    page.state_mut().state.telemetry.prefill_tps = Some(512.0);
+    page.get_by_label("Measure more\u{2026}").click();
+    page.run();
+    page.get_by_label("Measure quality loss, too, on the text that ships with the program");
+    page.get_by_label("Close the plan").click();
+    page.run();
+    type_limit(&mut page, "KLD <= 0.05");
+    page.get_by_label("Measure more\u{2026}").click();
+    page.run();
+    // five levels and the reference read 4,096 tokens each, at 512 a second
+    page.get_by_label("Quality loss is measured too, because of the limit KLD \u{2264} 0.05, about 48 s more (estimate)");
+    page.get_by_label("Start measuring").click();
+    page.run();
+    let plan = page.state().effects.iter().find_map(|effect| match effect {
+        Effect::PrepareSweep(plan) => Some(plan.clone()),
+        _ => None,
+    });
+    let plan = plan.expect("a sweep is prepared");
+    assert!(plan.quality.is_some() && plan.limits.len() == 1, "{:?}", plan.limits);
+}
+
+#[test]
+fn a_search_that_ended_early_says_so_on_the_page() {
+    let mut state = AppState::default();
+    state.loaded = Some(Box::new(report("Q4_1")));
+    let words = "The search ended because its time was used up. 2 designs had no turn, or too few, and one of them may be better";
+    let (runs, unsettled) = (ladder(), Some(words.to_owned()));
+    state.measure.result =
+        Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None, unsettled });
+    let page = harness_of(state, [984.0, 820.0], Theme::Dark);
+    page.get_by_label(words);
+}
+
+#[test]
 fn a_sweep_that_runs_says_what_it_does_and_stops() {
     let mut page = harness(Vec::new(), [984.0, 900.0], Theme::Dark);
     page.get_by_label("Measure 3 rungs with 1 and 2 threads").click();
@@ -234,6 +292,67 @@ fn a_sweep_that_runs_says_what_it_does_and_stops() {
     page.run();
     assert_eq!(page.state().asked.last(), Some(&Action::StopSweep));
     assert!(page.query_all_by_label_contains("Stopping").count() > 0);
+}
+
+/// The page after a start, over runs that were kept: two sweeps of the model, and a single run of another.
+fn kept_page(size: [f32; 2], look: Theme) -> Harness<'static, Page> {
+    let mut runs = sweep();
+    for (id, run) in (1..).zip(&mut runs) {
+        run.id = RunId(id);
+        run.group = "sweep-1700000000".into();
+    }
+    for (id, quant, tps) in [(90, "Q8_0", 150.0), (91, "Q4_1", 110.0)] {
+        let own = run(quant, 2, tps, 400e6, None, 50);
+        runs.push(Run { id: RunId(id), group: "before the update".into(), started_ms: NOW.unix_ms - 86_400_000, ..own });
+    }
+    let mut other = run("Q8_0", 2, 30.0, 900e6, None, 51);
+    (other.id, other.environment.model) = (RunId(99), "Llama 3.2 1B".into());
+    other.group.clear();
+    runs.push(other);
+    let mut state = AppState::default();
+    state.loaded = Some(Box::new(report("Q4_1")));
+    state.library.families = vec![family()];
+    update::on_answer(&mut state, Answer::Runs(runs.iter().map(RunHead::of).collect()), NOW);
+    harness_over(state, runs, size, look)
+}
+
+#[test]
+fn after_a_start_an_earlier_sweep_is_on_the_board_and_another_is_picked() {
+    let mut page = kept_page([984.0, 1400.0], Theme::Dark);
+    // ids rise: the one that was named is the latest
+    page.get_by_label_contains("2 designs measured in");
+    page.get_by_label("Best decode, no limits");
+    page.get_by_label("Runs on the board").click();
+    page.run();
+    page.get_by_label("before the update");
+    page.get_by_label("All kept of Llama 3.2 1B");
+    page.get_by_label_contains("Sweep of ").click();
+    page.run();
+    page.run();
+    page.get_by_label_contains("14 designs measured in");
+    page.get_by_label_contains("8 repetitions each");
+    // the answer, the table and the detail are of what is shown
+    type_limit(&mut page, "KLD <= 0.1");
+    page.get_by_label_contains("Q6_K, 2 threads is not distinguishable in decode");
+    page.get_by_label_contains("Q8_0, 1 thread, Decode").click();
+    page.run();
+    page.get_by_label_contains("Decode, 8 samples from");
+}
+
+#[test]
+fn everything_kept_of_a_model_says_what_it_is_and_a_deleted_run_leaves_it() {
+    let mut page = kept_page([984.0, 820.0], Theme::Dark);
+    page.get_by_label("Runs on the board").click();
+    page.run();
+    page.get_by_label("All kept of SmolLM2 135M Instruct").click();
+    page.run();
+    page.run();
+    page.get_by_label_contains("14 designs in 17 runs since");
+    let gone: Vec<RunId> = (2..=15).map(RunId).collect();
+    let effects = update::on_action(&mut page.state_mut().state, Action::DeleteRuns(gone), NOW);
+    page.state_mut().effects.extend(effects);
+    page.run();
+    page.get_by_label_contains("3 designs in 3 runs since");
 }
 
 /// 500 designs: what is drawn is made once, and a frame paints what is in view.
@@ -267,6 +386,24 @@ fn five_hundred_designs_keep_the_frame_budget() {
 #[test]
 fn pictures_of_the_page() {
     let Some(folder) = std::env::var_os("INFERSCOPE_PICTURES").map(PathBuf::from) else { return };
+    for (name, look) in [("kept_dark", Theme::Dark), ("kept_light", Theme::Light), ("kept_contrast", Theme::HighContrast)] {
+        let mut page = kept_page([984.0, 820.0], look);
+        page.get_by_label("Runs on the board").click();
+        page.run();
+        page.get_by_label("All kept of SmolLM2 135M Instruct").click();
+        page.run();
+        page.get_by_label("Runs on the board").click();
+        page.run();
+        page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
+    }
+    for (name, look) in [("plan_dark", Theme::Dark), ("plan_light", Theme::Light), ("plan_contrast", Theme::HighContrast)] {
+        let mut page = harness(ladder(), [984.0, 820.0], look);
+        page.state_mut().state.telemetry.prefill_tps = Some(512.0);
+        type_limit(&mut page, "KLD <= 0.05");
+        page.get_by_label("Measure more\u{2026}").click();
+        page.run();
+        page.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
+    }
     for (name, size, look) in [
         ("measure_dark", [984.0, 1500.0], Theme::Dark),
         ("measure_light", [984.0, 820.0], Theme::Light),

@@ -97,8 +97,8 @@ fn the_writer_tells_a_run_once_it_is_kept() {
         let Reply::RunKept { seq: told, head } = desk.next() else { panic!() };
         assert_eq!((told, head.id, head.started_ms), (seq, RunId(seq as i64), seq as i64));
     }
-    desk.writer.send(Request::ReadRuns(vec![RunId(3), RunId(77), RunId(1)]));
-    let Reply::RunsRead(runs) = desk.next() else { panic!() };
+    desk.writer.send(Request::ReadRuns { seq: Some(4), ids: vec![RunId(3), RunId(77), RunId(1)] });
+    let Reply::RunsRead { seq: Some(4), runs } = desk.next() else { panic!() };
     assert_eq!(runs.iter().map(|run| run.id.0).collect::<Vec<_>>(), [3, 1]);
     let ops = vec![Op::PutDesign(SavedDesign { id: DesignId(0), name: "n".into(), design: Design::default(), created_ms: 1 })];
     desk.writer.send(Request::Apply { seq: 9, ops });

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{CompareAction, Page, PlotRange, QualityAction, SweepDraft};
+use super::{BoardOf, CompareAction, Page, PlotRange, QualityAction, SweepDraft};
+use crate::measure::MetricLimit;
 use crate::measure::kept::RunFormat;
-use crate::measure::sweep::SweepLimit;
 use crate::protocol::{Alternative, Design, Overflow, RunId, SamplerOverrides};
 use crate::store::{ChatId, DesignId, MessageId, Theme, WindowPlace};
 
@@ -52,7 +52,7 @@ pub enum Action {
     /// Change what the next sweep is to be
     SetSweepDraft(Box<SweepDraft>),
     /// Change what a design must keep to, for the sweep that runs, too
-    SetLimits(Vec<SweepLimit>),
+    SetLimits(Vec<MetricLimit>),
     /// Measure what the draft says
     StartSweep,
     /// End the sweep; what was measured stands
@@ -61,6 +61,8 @@ pub enum Action {
     ResumeSweep(Option<String>),
     /// Remove an unfinished sweep
     ForgetSweep(String),
+    /// Show other runs on the board
+    ShowBoard(BoardOf),
 
     /// Make the rung that was offered
     ConfirmMake,

@@ -2,6 +2,7 @@
 
 use crate::measure::lanes::{Answered, Round, Vote, names};
 use crate::protocol::{Design, EngineError, GenerateStats, JobId, MemoryUse, Message, Prompt, RunId};
+use crate::store::DesignId;
 
 /// Something a person asks on the Compare page.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub enum CompareAction {
     RemoveLane(usize),
     /// What a lane runs
     SetDesign(usize, Box<Design>),
+    /// A lane runs a whole design, sampling included
+    TakeDesign(usize, DesignFrom),
     /// All at the same time instead of one after another
     SetTogether(bool),
     /// Hide which lane is which design until the vote
@@ -30,6 +33,15 @@ pub enum CompareAction {
     Vote(Vote),
     /// Save what was answered, as Markdown or JSON
     Export(CompareFormat),
+}
+
+/// Where a whole design comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DesignFrom {
+    /// The one in use, with the sampling in use
+    InUse,
+    /// One that was saved
+    Saved(DesignId),
 }
 
 /// How a comparison is written to a file.
@@ -157,6 +169,11 @@ impl Compare {
     /// Whether a lane is asked or waits.
     pub fn is_running(&self) -> bool {
         self.lanes.iter().any(|lane| lane.state.is_running() || lane.state == LaneState::Waiting)
+    }
+
+    /// Whether every lane always takes the most likely token, so that nothing is left to chance.
+    pub fn is_greedy(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.design.sampler.temperature.is_some_and(|heat| heat <= 0.0))
     }
 
     /// Whether the lanes' names must not be seen now.

@@ -70,6 +70,8 @@ pub enum Effect {
     ReadRuns,
     /// Read runs with everything; answered by `Answer::RunsRead`
     ReadWholeRuns(Vec<RunId>),
+    /// Read runs with everything for the board; answered by `Answer::BoardRead` with the same number
+    ReadBoard(u64, Vec<RunId>),
     /// Read the saved designs; answered by `Answer::Designs`, now and after every change
     ReadDesigns,
     /// From now on the text of this job belongs to this message, behind so many bytes of its text, and is saved as it streams
@@ -169,6 +171,8 @@ pub enum Answer {
     Runs(Vec<RunHead>),
     /// Runs with everything
     RunsRead(Vec<Run>),
+    /// Runs with everything that the board asked for under this number
+    BoardRead(u64, Vec<Run>),
     /// A file of runs was read: its name, and the runs or why there are none
     RunsImported(String, Result<Vec<Run>, String>),
     /// A design file was read: its name without the ending, and the design or why it is none

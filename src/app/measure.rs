@@ -1,7 +1,9 @@
 //! Measuring in the window: what the next sweep is to be, the one that runs, and what it has found so far.
 
+use super::BoardRuns;
 use crate::library::text::EVALUATION;
-use crate::measure::sweep::{BLOCKS, Conductor, Grid, Key, RungFile, Step, Sweep, SweepLimit, SweepPlan, SweepQuality, SweepResult};
+use crate::measure::MetricLimit;
+use crate::measure::sweep::{BLOCKS, Conductor, Grid, Key, RungFile, Step, Sweep, SweepPlan, SweepQuality, SweepResult};
 use crate::protocol::{Design, JobId, Metric, QualityText};
 
 /// Tokens of a chunk of the text that quality loss is measured on, as llama-perplexity has it.
@@ -25,7 +27,7 @@ pub struct SweepDraft {
     /// The figure that decides
     pub goal: Metric,
     /// What a design must keep to
-    pub limits: Vec<SweepLimit>,
+    pub limits: Vec<MetricLimit>,
     /// Ends after so many seconds
     pub budget_seconds: Option<f64>,
     /// Measures quality loss, too: on the text that ships with the program, against the best rung on disk
@@ -81,10 +83,17 @@ impl SweepDraft {
 }
 
 impl SweepDraft {
+    /// Tokens that quality loss is measured on, of each level and of what it is compared with.
+    pub const LOSS_TOKENS: u32 = LOSS_CHUNK * LOSS_CHUNKS;
+
+    /// A limit that quality loss is measured for, whatever else is wanted.
+    pub fn limit_on_quality(&self) -> Option<&MetricLimit> {
+        self.limits.iter().find(|limit| limit.metric.is_quality())
+    }
+
     /// What quality loss is measured on, where it is asked for or a limit needs it.
     fn quality(&self, base: &Design, rungs: &[RungFile]) -> Option<SweepQuality> {
-        let needed = |limit: &SweepLimit| matches!(limit.metric, Metric::Kld | Metric::Perplexity | Metric::SameTop);
-        if !self.with_loss && !self.limits.iter().any(needed) {
+        if !self.with_loss && self.limit_on_quality().is_none() {
             return None;
         }
         // rungs come best first
@@ -143,12 +152,16 @@ pub struct Measure {
     pub draft_problem: Option<String>,
     /// How many designs it has
     pub draft_designs: usize,
+    /// How many of them have a quality of their own
+    pub draft_qualities: usize,
     /// What the running sweep is doing
     pub doing: Doing,
     /// What has been found by the sweep that runs, or ran last
     pub result: Option<SweepResult>,
     /// Counts changes of what has been found
     pub revision: u64,
+    /// What the board shows
+    pub board: BoardRuns,
     /// Unfinished sweeps, the latest first: to be offered at the start
     pub unfinished: Vec<Unfinished>,
     pub(super) conductor: Option<Conductor>,

@@ -5,6 +5,7 @@
 //! plain `#[test]`s, and what keeps a frame from ever waiting.
 
 mod action;
+mod board;
 mod chats;
 mod compare;
 mod effect;
@@ -20,8 +21,9 @@ mod telemetry;
 pub mod update;
 
 pub use action::Action;
+pub use board::{BoardOf, BoardRuns, KeptModel, KeptSweep, model_key};
 pub use chats::{Chats, OpenChat, Tokens, branch, siblings};
-pub use compare::{Asked, Compare, CompareAction, CompareFormat, Lane, LaneState};
+pub use compare::{Asked, Compare, CompareAction, CompareFormat, DesignFrom, Lane, LaneState};
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Ahead, Forecast, Known, Loading, Prediction, ReplyId, WantedLoad};

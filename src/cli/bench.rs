@@ -6,11 +6,11 @@ use super::names;
 use super::output::Output;
 use super::session::{Session, file_name, unexpected};
 use crate::library::{self, Header};
+use crate::measure::Roofline;
 use crate::measure::bench::{BenchReport, Markdown, csv_header, footer};
 use crate::measure::kept;
 use crate::measure::plan::cells;
-use crate::measure::{Roofline, Trust};
-use crate::protocol::{BenchPlan, Command, Design, Environment, Event, Warmup, build};
+use crate::protocol::{BenchPlan, Command, Design, Environment, Event, RunTrust, Warmup, build};
 
 /// Runs the command; the exit status.
 ///
@@ -142,7 +142,7 @@ fn remarks(reports: &[BenchReport], out: Output) {
         if let Some(fraction) = report.ours.roofline_fraction {
             said.push(format!("{} of the memory bandwidth's limit", format::percent(fraction)));
         }
-        if report.ours.judgement.trust != Trust::Trusted {
+        if report.ours.judgement.trust != RunTrust::Trusted {
             said.push(format!("{} ({})", report.ours.judgement.trust.word(), report.ours.judgement.trust_reasons.join("; ")));
         }
         if !said.is_empty() {

@@ -93,7 +93,7 @@ fn row(head: &RunHead) -> Vec<String> {
         if head.title.is_empty() { head.workload.clone() } else { format!("{} ({})", head.title, head.workload) },
         format!("{} {}", head.model, head.quant).trim().to_owned(),
         if head.design.is_empty() { "default".into() } else { head.design.clone() },
-        figure.map_or_else(|| format::ABSENT.into(), |(metric, value)| kept::figure(*metric, *value)),
+        figure.map_or_else(|| format::ABSENT.into(), |(metric, value)| format::metric(*metric, *value)),
         head.failure.clone().unwrap_or_else(|| trust(head.trust).to_owned()),
     ]
 }
@@ -136,7 +136,7 @@ fn words(run: &Run) -> String {
     let mut text = format!("run {}  {}  {}\n", run.id.0, run.title, run.workload.words()).replace("    ", "  ");
     for (metric, samples) in &run.samples {
         if let Some(value) = run.figure(*metric) {
-            text.push_str(&format!("  {:<20} {:>12}", metric.name(), kept::figure(*metric, value)));
+            text.push_str(&format!("  {:<20} {:>12}", metric.name(), format::metric(*metric, value)));
             if samples.len() > 1 {
                 let all: Vec<String> = samples.iter().map(|sample| format!("{sample:.2}")).collect();
                 text.push_str(&format!("   median of {}", all.join(" ")));
@@ -191,7 +191,7 @@ fn compare(store: &mut Store, first: i64, second: i64, out: Output) -> Result<u8
     out.result(&document, || {
         let mut text = String::new();
         for figure in &figures {
-            let value = |value: Option<f64>| value.map_or_else(|| format::ABSENT.to_owned(), |value| kept::figure(figure.metric, value));
+            let value = |value: Option<f64>| value.map_or_else(|| format::ABSENT.to_owned(), |value| format::metric(figure.metric, value));
             let ratio = figure.ratio.map_or_else(|| format::ABSENT.to_owned(), |ratio| format!("{ratio:.3}"));
             let (name, a, b) = (figure.metric.name(), value(figure.a), value(figure.b));
             text.push_str(&format!("{name:<20} {a:>12} {b:>12}   ratio {ratio}\n  {}\n", figure.reason));

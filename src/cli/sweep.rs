@@ -95,8 +95,7 @@ fn plan(args: &SweepArgs, out: Output) -> Result<SweepPlan, CliError> {
         None if args.n_gen > 0 => Metric::DecodeTps,
         None => Metric::PrefillTps,
     };
-    let wants_quality =
-        args.text.is_some() || args.limit.iter().any(|l| matches!(l.metric, Metric::Kld | Metric::Perplexity | Metric::SameTop));
+    let wants_quality = args.text.is_some() || args.limit.iter().any(|limit| limit.metric.is_quality());
     let quality = if wants_quality { Some(quality(args, &base, &candidates, &rungs)?) } else { None };
     let keep_warm_bytes = args.keep_warm.map_or(machine.available / 2, |gib| (gib * f64::from(1 << 30)) as u64);
     Ok(SweepPlan {

@@ -4,39 +4,16 @@
 use serde::Serialize;
 
 use super::{Roofline, plan, roofline, stats};
-use crate::protocol::{BenchRow, Design, EngineFacts, FlashAttention, MemoryUse};
+use crate::protocol::{BenchRow, Design, EngineFacts, FlashAttention, MemoryUse, RunTrust};
 
 /// Above this part of the mean, a spread or a drift is worth a word: two designs that differ by less cannot be told apart.
 const NOISE: f64 = 0.05;
-
-/// Whether a row can carry a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trust {
-    /// At least three repetitions that agree
-    Trusted,
-    /// Repetitions scatter, or the machine became faster or slower on the way
-    Noisy,
-    /// Under three repetitions: nothing can be said
-    TooFew,
-}
-
-impl Trust {
-    /// As a word for a table.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Trusted => "trusted",
-            Self::Noisy => "noisy",
-            Self::TooFew => "too few",
-        }
-    }
-}
 
 /// How far repetitions scatter and drift.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judgement {
     /// The verdict
-    pub trust: Trust,
+    pub trust: RunTrust,
     /// Sample standard deviation over mean
     pub spread: f64,
     /// Mean of the later half over mean of the earlier half, minus one (the middle one of an odd number left out)
@@ -67,9 +44,9 @@ pub fn judge(samples: &[f64]) -> Judgement {
         trust_reasons.push(format!("The machine became {:.0} % {way} on the way", drift.abs() * 100.0));
     }
     let trust = match samples.len() {
-        0..3 => Trust::TooFew,
-        _ if trust_reasons.is_empty() => Trust::Trusted,
-        _ => Trust::Noisy,
+        0..3 => RunTrust::TooFew,
+        _ if trust_reasons.is_empty() => RunTrust::Trusted,
+        _ => RunTrust::Noisy,
     };
     Judgement { trust, spread, drift, trust_reasons }
 }
@@ -84,8 +61,8 @@ fn judge_row(row: &BenchRow, ts: &[f64]) -> (Judgement, Option<f64>) {
     let background = stats::mean(&seen);
     if let Some(load) = background.filter(|load| *load > BACKGROUND) {
         judgement.trust_reasons.push(format!("Other programs used {:.0} % of the processors", load * 100.0));
-        if judgement.trust == Trust::Trusted {
-            judgement.trust = Trust::Noisy;
+        if judgement.trust == RunTrust::Trusted {
+            judgement.trust = RunTrust::Noisy;
         }
     }
     (judgement, background)

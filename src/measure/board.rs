@@ -5,19 +5,17 @@
 
 mod join;
 mod labels;
-mod limit;
-mod words;
+pub(super) mod words;
 
 use std::collections::BTreeMap;
 
-use super::pareto::{self, Axis, Better, Bound, Limit, Standing};
+use super::limit::{MetricLimit, axis};
+use super::pareto::{self, Bound, Limit, Standing};
 use super::stats::Interval;
 use super::verdict::{self, Comparison, Verdict};
 use crate::protocol::{Design, EngineError, Environment, Metric, Run, RunTrust};
 
 pub use labels::{Label, Named, labels};
-pub use limit::MetricLimit;
-pub use words::trust_word;
 
 /// Samples of one figure that were measured in one go: the sweep, comparison or run by itself they belong to.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,15 +159,6 @@ pub struct Board {
     pub cells: BTreeMap<Metric, (u32, u32)>,
 }
 
-/// The place of a metric in a point.
-fn place(metric: Metric) -> usize {
-    Metric::ALL.iter().position(|other| *other == metric).unwrap_or(0)
-}
-
-fn axis(metric: Metric) -> Axis {
-    Axis { index: place(metric), better: if metric.higher_is_better() { Better::Higher } else { Better::Lower } }
-}
-
 impl Board {
     /// The board of these runs; `current` is the design in use, in every way it may be written down (with its threads left to the engine,
     /// and named).
@@ -182,7 +171,7 @@ impl Board {
         }
         let points: Vec<Vec<Option<f64>>> =
             rows.iter().map(|row| Metric::ALL.into_iter().map(|metric| row.value(metric)).collect()).collect();
-        let limits: Vec<Limit> = question.limits.iter().map(MetricLimit::on_board).collect();
+        let limits: Vec<Limit> = question.limits.iter().map(MetricLimit::on_points).collect();
         let axes = [axis(question.x), axis(question.y)];
         let standings = pareto::judge(&points, &axes, &limits);
         let front = pareto::front_line(&points, axes, &standings);

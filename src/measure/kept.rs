@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::bench::{Trust, judge};
-use crate::protocol::{BenchRow, BenchTest, CacheType, Design, Environment, FlashAttention, Metric, Run, RunId, RunTrust, Workload};
+use super::bench::judge;
+use crate::protocol::{BenchRow, BenchTest, CacheType, Design, Environment, FlashAttention, Metric, Run, RunId, Workload};
 
 mod export;
 
-pub use export::{csv, figure, json, markdown};
+pub use export::{csv, json, markdown};
 
 /// More rows than that are no benchmark.
 const MAX_ROWS: usize = 100_000;
@@ -78,11 +78,7 @@ pub fn bench_run(design: &Design, row: &BenchRow, environment: Environment, ende
 /// Judges the samples a run stands on.
 fn trust(run: &mut Run, samples: &[f64]) {
     let judged = judge(samples);
-    run.trust = match judged.trust {
-        Trust::Trusted => RunTrust::Trusted,
-        Trust::Noisy => RunTrust::Noisy,
-        Trust::TooFew => RunTrust::TooFew,
-    };
+    run.trust = judged.trust;
     run.reasons = judged.trust_reasons;
 }
 

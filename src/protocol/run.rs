@@ -193,6 +193,11 @@ impl Metric {
         Self::ALL.into_iter().find(|metric| metric.key() == key)
     }
 
+    /// Whether it is one of what a model says, which neither threads nor batches change, and no speed.
+    pub fn is_quality(self) -> bool {
+        matches!(self, Self::Kld | Self::Perplexity | Self::SameTop)
+    }
+
     /// Whether more of it is better.
     pub fn higher_is_better(self) -> bool {
         matches!(self, Self::DecodeTps | Self::PrefillTps | Self::BothTps | Self::SameTop)
@@ -210,6 +215,17 @@ pub enum RunTrust {
     /// Too few repetitions: nothing can be said
     #[default]
     TooFew,
+}
+
+impl RunTrust {
+    /// As a word, for tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Noisy => "noisy",
+            Self::TooFew => "too few",
+        }
+    }
 }
 
 /// A run as it is kept.

@@ -48,8 +48,13 @@ pub enum Request {
     },
     /// List the runs; answered by `Runs`, now and whenever another process changes them
     Runs,
-    /// Read runs with everything; answered by `RunsRead`
-    ReadRuns(Vec<RunId>),
+    /// Read runs with everything; answered by `RunsRead` with the same number
+    ReadRuns {
+        /// chosen by the caller
+        seq: Option<u64>,
+        /// which
+        ids: Vec<RunId>,
+    },
     /// List the saved designs; answered by `Designs`, now and after every change to one
     Designs,
     /// Write the settings, soon
@@ -103,7 +108,12 @@ pub enum Reply {
     /// The heads of all runs, the newest first
     Runs(Vec<RunHead>),
     /// Runs with everything, in the order asked for; one that is gone is left out
-    RunsRead(Vec<Run>),
+    RunsRead {
+        /// which reading
+        seq: Option<u64>,
+        /// the runs
+        runs: Vec<Run>,
+    },
     /// The saved designs, by name
     Designs(Vec<SavedDesign>),
     /// Something happened to a file

@@ -100,12 +100,7 @@ impl RunHead {
 
     /// Whether it can carry a decision, in a word; a failure is its own word.
     pub fn trust_word(&self) -> &'static str {
-        match self.trust {
-            _ if self.failure.is_some() => "failed",
-            RunTrust::Trusted => "trusted",
-            RunTrust::Noisy => "noisy",
-            RunTrust::TooFew => "too few",
-        }
+        if self.failure.is_some() { "failed" } else { self.trust.word() }
     }
 
     /// What a filter looks at, in lower case: everything that is words.

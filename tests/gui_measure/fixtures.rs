@@ -14,7 +14,8 @@ pub fn measured(runs: Vec<Run>) -> AppState {
     state.loaded = Some(Box::new(report("Q4_1")));
     state.library.families = vec![family()];
     if !runs.is_empty() {
-        state.measure.result = Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None });
+        state.measure.result =
+            Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None, unsettled: None });
     }
     state
 }

@@ -1,8 +1,9 @@
 //! The Compare page by accessible name.
 
-use inferscope::app::{CompareAction, Effect, Page, update};
+use inferscope::app::{CompareAction, DesignFrom, Effect, Page, update};
 use inferscope::measure::lanes::Vote;
-use inferscope::protocol::{Command, EngineError, ErrorKind, Event, GenerateStats, Sampler, StopReason, TokenBatch};
+use inferscope::protocol::{CacheType, Command, EngineError, ErrorKind, Event, GenerateStats, Sampler, StopReason, TokenBatch};
+use inferscope::store::{DesignId, SavedDesign};
 
 use super::*;
 
@@ -83,7 +84,7 @@ pub fn two() -> AppState {
 fn a_prompt_is_typed_and_asked() {
     let mut window = harness(page());
     window.get_by_label("One after another");
-    window.get_by_label_contains("greedy and with the same seed");
+    window.get_by_label_contains("Not all are greedy");
     window.get_by_label("Run").click();
     assert!(asked(&mut window).contains(&Action::Compare(Box::new(CompareAction::Run))));
     window.get_by_label("Add a design").click();
@@ -93,6 +94,66 @@ fn a_prompt_is_typed_and_asked() {
     window.get_by_label("Prompt").type_text("!");
     window.run();
     assert!(matches!(&asked(&mut window)[..], [Action::Compare(action)] if matches!(action.as_ref(), CompareAction::SetPrompt(_))));
+}
+
+/// The page with lanes that differ in several settings, the second one unfolded.
+fn unfolded(look: Theme) -> Harness<'static, Window> {
+    let mut state = page();
+    let greedy = inferscope::measure::lanes::greedy();
+    let first = Design { sampler: greedy.clone(), ..Design::for_model(path("F16")) };
+    let second =
+        Design { threads: 2, type_k: CacheType::Q8_0, type_v: CacheType::Q8_0, sampler: greedy, ..Design::for_model(path("Q8_0")) };
+    for (index, design) in [first, second].into_iter().enumerate() {
+        compare(&mut state, CompareAction::SetDesign(index, Box::new(design)));
+    }
+    let saved =
+        |id, name: &str| SavedDesign { id: DesignId(id), name: name.into(), design: Design::for_model(path("Q8_0")), created_ms: 0 };
+    state.history.designs = vec![saved(1, "laptop"), saved(2, "demo")];
+    let mut window = harness_sized(state, [1440.0, 900.0], look);
+    window.get_by_label("temperature 0, seed 0");
+    window.get_by_label("Unlike the first: threads auto to 2, KV cache f16 to q8_0");
+    window.get_by_label("Settings of design 2").click();
+    window.run();
+    window
+}
+
+fn set(actions: &[Action]) -> Option<(usize, Design)> {
+    actions.iter().rev().find_map(|action| match action {
+        Action::Compare(action) => match action.as_ref() {
+            CompareAction::SetDesign(index, design) => Some((*index, (**design).clone())),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+#[test]
+fn a_lane_has_a_design_of_its_own_that_is_edited_in_place() {
+    let mut window = unfolded(Theme::Dark);
+    window.get_by_label_contains("All are greedy");
+    window.get_by_label("Key cache of design 2").click();
+    window.run();
+    window.get_by_label("q4_0").click();
+    let (index, design) = set(&asked(&mut window)).expect("a design is set");
+    assert_eq!((index, design.type_k, design.type_v, design.threads), (1, CacheType::Q4_0, CacheType::Q8_0, 2));
+    window.get_by_label("Leave temperature of design 2 to the model").click();
+    let (_, design) = set(&asked(&mut window)).expect("a design is set");
+    assert_eq!((design.sampler.temperature, design.sampler.seed), (None, Some(0)));
+    window.get_by_label("Threads of design 2").click();
+    window.run();
+    window.get_by_label("Threads of design 2").type_text("3");
+    window.run();
+    window.key_press(egui::Key::Enter);
+    let (_, design) = set(&asked(&mut window)).expect("a design is set");
+    assert_eq!(design.threads, 3);
+    window.get_by_label("Take a design for design 2").click();
+    window.run();
+    window.get_by_label("laptop").click();
+    let taken = Action::Compare(Box::new(CompareAction::TakeDesign(1, DesignFrom::Saved(DesignId(1)))));
+    assert!(asked(&mut window).contains(&taken));
+    window.get_by_label("Hide the settings of design 2").click();
+    window.run();
+    window.get_by_label_contains("Unlike the first");
 }
 
 #[test]
@@ -136,5 +197,8 @@ fn pictures_of_the_page() {
     {
         let mut window = harness_sized(state, size, Theme::Dark);
         window.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
+    }
+    for (name, look) in [("lanes_dark", Theme::Dark), ("lanes_light", Theme::Light), ("lanes_contrast", Theme::HighContrast)] {
+        unfolded(look).render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
     }
 }

@@ -1,6 +1,8 @@
 //! What the runtime answers.
 
-use super::{Answer, AppState, Effect, Now, chat, compare, generate, history, load, measure, models, predict, quality, repeat, tokens};
+use super::{
+    Answer, AppState, Effect, Now, board, chat, compare, generate, history, load, measure, models, predict, quality, repeat, tokens,
+};
 use crate::app::Severity;
 
 pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects: &mut Vec<Effect>) {
@@ -48,6 +50,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             history::on_read(state, runs);
             repeat::on_read(state, now, effects);
         }
+        Answer::BoardRead(seq, runs) => board::on_read(state, seq, runs, effects),
         Answer::RunsImported(name, result) => history::on_imported(state, &name, result, now, effects),
         Answer::DesignImported(name, result) => history::on_design_read(state, &name, result.map(|design| *design), now, effects),
         Answer::Designs(designs) => state.history.designs = designs,

@@ -1,7 +1,7 @@
 //! The Compare page: one prompt, several designs, in engines of their own.
 
 use super::{AppState, Effect, Now, chat, history};
-use crate::app::{Asked, Compare, CompareAction, CompareFormat, EngineState, Lane, LaneState};
+use crate::app::{Asked, Compare, CompareAction, CompareFormat, DesignFrom, EngineState, Lane, LaneState, Severity};
 use crate::library::RungState;
 use crate::measure::lanes::{self, LANES, Round};
 use crate::protocol::{
@@ -33,6 +33,7 @@ pub(super) fn on_action(state: &mut AppState, action: CompareAction, now: Now, e
                 state.compare.asked = None;
             }
         }
+        CompareAction::TakeDesign(index, from) => take(state, index, from, now),
         CompareAction::Run => run(state, now, effects),
         CompareAction::Stop => stop(state, effects),
         CompareAction::Vote(vote) => {
@@ -75,6 +76,25 @@ fn add_lane(state: &mut AppState) {
     if let Some(model) = next {
         let design = Design { model, ..base.unwrap_or_default() };
         state.compare.lanes.push(Lane::of(Design { sampler: lanes::greedy(), ..design }));
+        state.compare.asked = None;
+    }
+}
+
+/// A lane takes a whole design. One that was saved elsewhere is for a file of that name here.
+fn take(state: &mut AppState, index: usize, from: DesignFrom, now: Now) {
+    let design = match from {
+        DesignFrom::InUse => history::current(state),
+        DesignFrom::Saved(id) => history::saved(state, id).map(|saved| saved.design.clone()),
+    };
+    let Some(mut design) = design else { return };
+    let Some(model) = history::found(state, &design.model) else {
+        let file = design.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        state.notices.push(Severity::Warn, format!("The model of that design is not on this machine: {file}"), Vec::new(), None, now.secs);
+        return;
+    };
+    design.model = model;
+    if let Some(lane) = state.compare.lanes.get_mut(index) {
+        *lane = Lane::of(design);
         state.compare.asked = None;
     }
 }

@@ -161,12 +161,12 @@ fn counted(n: usize) -> String {
 
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
-fn saved(state: &AppState, id: DesignId) -> Option<&SavedDesign> {
+pub(super) fn saved(state: &AppState, id: DesignId) -> Option<&SavedDesign> {
     state.history.designs.iter().find(|saved| saved.id == id)
 }
 
 /// The design in force with the sampling in force.
-fn current(state: &AppState) -> Option<Design> {
+pub(super) fn current(state: &AppState) -> Option<Design> {
     let design = state.design().or(state.settings.last_design.as_ref())?;
     Some(Design { sampler: state.settings.sampler.clone(), ..design.clone() })
 }

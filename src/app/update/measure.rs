@@ -1,9 +1,10 @@
 //! Sweeps: one step at a time in an engine of their own, and never while something else needs the processor.
 
 use super::load::begin_load;
-use super::{AppState, Effect, Now, history, models};
+use super::{AppState, Effect, Now, board, history, models};
 use crate::app::{Activity, Doing, EngineState, Severity, SweepDraft, Unfinished};
-use crate::measure::sweep::{Conductor, End, Heard, Order, RungFile, Sweep, SweepLimit, SweepPlan};
+use crate::measure::MetricLimit;
+use crate::measure::sweep::{Conductor, End, Heard, Order, RungFile, Sweep, SweepPlan};
 use crate::protocol::{Design, Event, JobId, RunId};
 
 /// The draft has changed, or what it is made of.
@@ -16,6 +17,7 @@ pub(super) fn set_draft(state: &mut AppState, draft: SweepDraft) {
 pub(super) fn check_draft(state: &mut AppState) {
     let plan = draft_plan(state);
     state.measure.draft_designs = plan.as_ref().map_or(0, |plan| plan.candidates.len());
+    state.measure.draft_qualities = plan.as_ref().map_or(0, SweepPlan::qualities);
     state.measure.draft_problem = plan.err();
 }
 
@@ -62,6 +64,7 @@ pub(super) fn start(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
     let plan =
         SweepPlan { ops_gflops, name: format!("sweep-{}", now.unix_ms / 1000), seed: now.unix_ms.unsigned_abs(), environment, ..plan };
     free_chat_model(state, effects);
+    board::show_session(state);
     state.measure.doing = Doing::Preparing;
     effects.push(Effect::PrepareSweep(Box::new(plan)));
 }
@@ -95,6 +98,7 @@ pub(super) fn on_prepared(state: &mut AppState, plan: SweepPlan, now: Now, effec
 fn begin(state: &mut AppState, sweep: Sweep, now: Now, effects: &mut Vec<Effect>) {
     state.measure.unfinished.retain(|other| other.name != sweep.plan().name);
     state.measure.conductor = Some(Conductor::new(sweep));
+    board::show_session(state);
     state.measure.refresh();
     go_on(state, now, effects);
 }
@@ -136,7 +140,7 @@ pub(super) fn on_found(state: &mut AppState, found: Vec<Unfinished>) {
 }
 
 /// Limits say what may be chosen, not what is measured: they hold at once, for what was measured as well.
-pub(super) fn set_limits(state: &mut AppState, limits: Vec<SweepLimit>) {
+pub(super) fn set_limits(state: &mut AppState, limits: Vec<MetricLimit>) {
     if let Some(conductor) = &mut state.measure.conductor {
         conductor.set_limits(limits.clone());
         state.measure.refresh();
@@ -227,11 +231,7 @@ pub(super) fn tick(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) ->
             }
         }
         Doing::Held(_) if held_by(state).is_none() => go_on(state, now, effects),
-        Doing::Resting { until, .. } => {
-            let until = *until;
-            if now.secs < until {
-                return Some(until);
-            }
+        Doing::Resting { until, .. } if now.secs >= *until => {
             if let Some(conductor) = &mut state.measure.conductor {
                 conductor.rested(now.at);
             }
@@ -239,7 +239,8 @@ pub(super) fn tick(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) ->
         }
         _ => {}
     }
-    None
+    // whatever led to a rest, nothing but the clock ends it: a hidden window gets no other occasion
+    if let Doing::Resting { until, .. } = &state.measure.doing { Some(*until) } else { None }
 }
 
 /// What was measured becomes runs; a sweep that goes on later replaces them.
@@ -282,7 +283,9 @@ fn finish(state: &mut AppState, now: Now, effects: &mut Vec<Effect>) {
         };
         effects.push(kept);
         let text = match (sweep.ended(), &state.measure.result) {
-            (Some(End::Complete), Some(result)) if result.best.is_some() => "The sweep is done".to_owned(),
+            (Some(End::Complete), Some(result)) if result.best.is_some() => {
+                result.unsettled.clone().unwrap_or_else(|| "The sweep is done".to_owned())
+            }
             (Some(End::Complete), _) => "The sweep is done; no design can be chosen within the limits".to_owned(),
             (Some(End::NothingLeft), _) => "The sweep ended: every design failed".to_owned(),
             (Some(End::Budget), _) => "The sweep ended: its time was used up".to_owned(),

@@ -1,6 +1,7 @@
 //! The only mutator of [`AppState`].
 
 mod answers;
+mod board;
 mod chat;
 mod compare;
 mod engine;
@@ -59,6 +60,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         Action::StopSweep => measure::stop(state, now, &mut effects),
         Action::ResumeSweep(name) => measure::resume(state, name, now, &mut effects),
         Action::ForgetSweep(name) => measure::forget(state, &name, &mut effects),
+        Action::ShowBoard(of) => board::show(state, of, &mut effects),
         Action::OfferMake(family, quant) => making::offer_make(state, &family, &quant),
         Action::ConfirmMake => making::confirm_make(state, now, &mut effects),
         Action::CancelMake => making::cancel_make(state, &mut effects),
@@ -225,6 +227,7 @@ pub fn tick(state: &mut AppState, now: Now) -> (Vec<Effect>, Option<f64>) {
     if let Some(at) = measure::tick(state, now, &mut effects) {
         want(at);
     }
+    board::follow(state, &mut effects);
     if state.internal.draft_changed.is_none() {
         meter::count(state, &mut effects);
     }
@@ -242,12 +245,12 @@ pub fn on_exit(state: &mut AppState) -> Vec<Effect> {
 
 /// Whether a page shows what runs say.
 fn shows_runs(page: Page) -> bool {
-    matches!(page, Page::Runs | Page::Quality)
+    matches!(page, Page::Runs | Page::Quality | Page::Measure)
 }
 
 fn navigate(state: &mut AppState, page: Page, now: Now, effects: &mut Vec<Effect>) {
-    if shows_runs(page) {
-        // other processes add to the list
+    // other processes add to the list
+    if shows_runs(page) && (page != Page::Measure || !state.history.is_loaded) {
         effects.push(Effect::ReadRuns);
     }
     state.page = page;

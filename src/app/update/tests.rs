@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+mod board;
 mod chats;
 mod compare;
 mod history;

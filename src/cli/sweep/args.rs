@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::args::{EXIT, fraction};
 use crate::cli::design::DesignArgs;
-use crate::measure::sweep::{self, SweepLimit};
+use crate::measure::{MetricLimit, sweep};
 
 const SWEEP: &str = "\
 Keys of --grid: rung, threads, threads-batch, batch-size, ubatch-size, ctx-size, depth, cache-type-k, cache-type-v, flash-attn, mmap,
@@ -22,8 +22,8 @@ pub fn help() -> &'static str {
     &TEXT
 }
 
-fn limit(text: &str) -> Result<SweepLimit, String> {
-    SweepLimit::parse(text)
+fn limit(text: &str) -> Result<MetricLimit, String> {
+    MetricLimit::parse_key(text)
 }
 
 /// Options of `sweep`.
@@ -37,7 +37,7 @@ pub struct SweepArgs {
     pub grid: Vec<String>,
     /// What a design must keep to: ttft_ms=800,memory_gib=6
     #[arg(long, value_name = "KEY=VALUE", value_parser = limit, value_delimiter = ',')]
-    pub limit: Vec<SweepLimit>,
+    pub limit: Vec<MetricLimit>,
     /// The figure that decides: decode_tps (the default), prefill_tps, ttft_ms, peak_memory, ...
     #[arg(long, value_name = "FIGURE")]
     pub goal: Option<String>,

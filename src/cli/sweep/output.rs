@@ -47,6 +47,7 @@ fn document(sweep: &Sweep, result: &SweepResult, unfinished: Option<&Path>) -> V
         "infeasible": result.infeasible.iter().map(|barred| json!({ "id": id(result, barred.index), "why": barred.why })).collect::<Vec<_>>(),
         "best": result.best.as_ref().map(|best| json!({ "id": id(result, best.index), "why": best.why, "same": ids(&best.ties) })),
         "ended": sweep.ended(),
+        "unsettled": result.unsettled,
         "seconds": sweep.elapsed(),
         "measured_seconds": seconds,
         "overhead_seconds": sweep.elapsed() - seconds,
@@ -73,7 +74,7 @@ fn words(sweep: &Sweep, result: &SweepResult) -> String {
         );
         cells.push(if result.front.contains(&index) { "*".into() } else { String::new() });
         let failed = run.failure.is_some();
-        cells.push(if failed { "failed".into() } else { trust_word(run.trust).into() });
+        cells.push(if failed { "failed".into() } else { run.trust.word().into() });
         cells
     };
     let rows: Vec<Vec<String>> = result.runs.iter().enumerate().map(row).collect();
@@ -91,6 +92,9 @@ fn words(sweep: &Sweep, result: &SweepResult) -> String {
         }
         None => text.push_str("\nNo design can be chosen\n"),
     }
+    if let Some(words) = &result.unsettled {
+        text.push_str(&format!("note: {words}\n"));
+    }
     for (index, run) in result.runs.iter().enumerate().filter(|(_, run)| run.trust == RunTrust::Noisy) {
         text.push_str(&format!("note: {}: {}\n", label(index), run.reasons.join("; ")));
     }
@@ -106,10 +110,19 @@ fn number(metric: Metric, value: f64) -> String {
     }
 }
 
-fn trust_word(trust: RunTrust) -> &'static str {
-    match trust {
-        RunTrust::Trusted => "trusted",
-        RunTrust::Noisy => "noisy",
-        RunTrust::TooFew => "too few",
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::sweep::{Candidate, SweepPlan};
+
+    #[test]
+    fn a_search_that_ended_early_says_so() {
+        let sweep = Sweep::new(SweepPlan { candidates: vec![Candidate::default()], ..SweepPlan::default() }).unwrap();
+        let settled = sweep.result();
+        assert!(!words(&sweep, &settled).contains("may be better") && document(&sweep, &settled, None)["unsettled"].is_null());
+        let unsettled = Some("The search ended because its time was used up. 1 design had no turn and may be better".to_owned());
+        let early = SweepResult { unsettled, ..settled };
+        assert!(words(&sweep, &early).contains("note: The search ended because its time was used up"));
+        assert!(document(&sweep, &early, None)["unsettled"].as_str().is_some_and(|words| words.contains("may be better")));
     }
 }

@@ -42,7 +42,7 @@ fn speeds_are_per_repetition() {
 #[test]
 fn no_repetitions_is_not_a_panic() {
     let report = BenchReport::new(&row(TG, vec![]), &facts(), &Design::default(), None, "1");
-    assert_eq!((report.avg_ts, report.stddev_ts, report.ours.judgement.trust), (0.0, 0.0, Trust::TooFew));
+    assert_eq!((report.avg_ts, report.stddev_ts, report.ours.judgement.trust), (0.0, 0.0, RunTrust::TooFew));
     let zero = BenchReport::new(&row(TG, vec![0]), &facts(), &Design::default(), None, "1");
     assert_eq!(zero.avg_ts, 0.0);
 }
@@ -113,10 +113,10 @@ fn roofline_only_where_it_means_something() {
 
 #[test]
 fn judgements() {
-    assert_eq!(judge(&[100.0, 101.0, 99.0]).trust, Trust::Trusted);
-    assert_eq!(judge(&[100.0]).trust, Trust::TooFew);
+    assert_eq!(judge(&[100.0, 101.0, 99.0]).trust, RunTrust::Trusted);
+    assert_eq!(judge(&[100.0]).trust, RunTrust::TooFew);
     let falling = judge(&[110.0, 108.0, 100.0, 95.0, 93.0]);
-    assert_eq!(falling.trust, Trust::Noisy);
+    assert_eq!(falling.trust, RunTrust::Noisy);
     assert!(falling.drift < -0.1 && falling.trust_reasons.iter().any(|r| r.contains("slower")), "{falling:?}");
     let scattered = judge(&[100.0, 130.0, 90.0, 101.0, 120.0, 99.0]);
     assert!(scattered.trust_reasons.iter().any(|r| r.contains("scatter")), "{scattered:?}");
@@ -129,8 +129,8 @@ fn other_programs_are_a_reason_not_to_trust() {
     let quiet = BenchRow { surroundings: vec![seen(0.01); 3], ..row(TG, vec![1_000_000_000; 3]) };
     let busy = BenchRow { surroundings: vec![seen(0.3); 3], gaps_ns: vec![vec![7_000_000; 128]; 3], ..row(TG, vec![1_000_000_000; 3]) };
     let ours = |row: &BenchRow| BenchReport::new(row, &facts(), &Design::default(), None, "1").ours;
-    assert_eq!(ours(&quiet).judgement.trust, Trust::Trusted);
+    assert_eq!(ours(&quiet).judgement.trust, RunTrust::Trusted);
     let busy = ours(&busy);
-    assert_eq!((busy.judgement.trust, busy.itl_p95_ms, busy.ttft_ms), (Trust::Noisy, Some(7.0), None));
+    assert_eq!((busy.judgement.trust, busy.itl_p95_ms, busy.ttft_ms), (RunTrust::Noisy, Some(7.0), None));
     assert!(busy.judgement.trust_reasons[0].contains("30 %"), "{:?}", busy.judgement);
 }

@@ -28,10 +28,6 @@ fn quality_key(design: &Design) -> String {
     format!("{} {} {}", design.type_k.name(), design.type_v.name(), design.model.display())
 }
 
-fn is_quality(metric: Metric) -> bool {
-    matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop)
-}
-
 /// Whether a figure means the same whatever was read and written.
 fn is_of_design(metric: Metric) -> bool {
     matches!(metric, Metric::PeakMemory | Metric::FileSize)
@@ -119,7 +115,7 @@ fn common_cells(runs: &[Run], drafts: &[Draft]) -> BTreeMap<Metric, Cell> {
             let samples = runs.get(entry.run).map(|run| &run.samples);
             for metric in samples.into_iter().flat_map(|samples| samples.keys()) {
                 let key = (*metric, cell_of(*metric, entry.cell));
-                if !is_of_design(*metric) && !is_quality(*metric) && !seen.contains(&key) {
+                if !is_of_design(*metric) && !metric.is_quality() && !seen.contains(&key) {
                     seen.push(key);
                 }
             }
@@ -142,7 +138,7 @@ fn quality(runs: &[Run]) -> BTreeMap<String, Vec<usize>> {
     let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         // a sweep that scores its designs keeps what it found with their speed
-        if run.samples.keys().any(|metric| is_quality(*metric)) {
+        if run.samples.keys().any(|metric| metric.is_quality()) {
             found.entry(quality_key(&run.design)).or_default().push(index);
         }
     }
@@ -157,7 +153,7 @@ fn row(runs: &[Run], draft: &Draft, cells: &BTreeMap<Metric, Cell>, quality: &BT
     let scored = quality.get(&quality_key(&newest.design)).map_or(&[][..], Vec::as_slice);
     let mut figures = BTreeMap::new();
     for metric in Metric::ALL {
-        let sources: Vec<&Run> = if is_quality(metric) {
+        let sources: Vec<&Run> = if metric.is_quality() {
             scored.iter().filter_map(|index| runs.get(*index)).collect()
         } else {
             let wanted = |entry: &&Entry| is_of_design(metric) || cells.get(&metric) == Some(&cell_of(metric, entry.cell));
@@ -213,7 +209,7 @@ fn figure(metric: Metric, sources: &[&Run]) -> Option<Figure> {
     let value = if metric == Metric::PeakMemory { newest.iter().copied().fold(f64::MIN, f64::max) } else { stats::median(newest)? };
     let interval = if is_of_design(metric) {
         None
-    } else if is_quality(metric) {
+    } else if metric.is_quality() {
         sources.last().and_then(|run| scored_interval(metric, run))
     } else {
         verdict::middle(newest).map(|interval| Interval { low: interval.low.min(value), high: interval.high.max(value), ..interval })

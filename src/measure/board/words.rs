@@ -7,7 +7,7 @@ use super::{Board, Row};
 use crate::protocol::{BenchTest, Metric, RunTrust};
 
 /// What a figure is called inside a sentence and in a limit.
-pub(super) fn short_name(metric: Metric) -> &'static str {
+pub(in crate::measure) fn short_name(metric: Metric) -> &'static str {
     match metric {
         Metric::DecodeTps => "decode",
         Metric::PrefillTps => "prefill",
@@ -24,7 +24,7 @@ pub(super) fn short_name(metric: Metric) -> &'static str {
 }
 
 /// A limit's value as it was typed: no digit that was given is rounded away.
-pub(super) fn exact(metric: Metric, value: f64) -> String {
+pub(in crate::measure) fn exact(metric: Metric, value: f64) -> String {
     let plain = |value: f64| {
         let text = format!("{value:.4}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -36,15 +36,6 @@ pub(super) fn exact(metric: Metric, value: f64) -> String {
         Metric::Kld | Metric::Perplexity => plain(value),
         Metric::TtftMs | Metric::ItlP95Ms => format!("{} ms", plain(value)),
         _ => format!("{} {}", plain(value), format::metric_unit(metric)),
-    }
-}
-
-/// Whether a figure can carry a decision, as a word.
-pub fn trust_word(trust: RunTrust) -> &'static str {
-    match trust {
-        RunTrust::Trusted => "trusted",
-        RunTrust::Noisy => "noisy",
-        RunTrust::TooFew => "too few",
     }
 }
 
@@ -88,7 +79,7 @@ impl Board {
         lines.push(self.reason(row));
         if row.trust != RunTrust::Trusted {
             let why = if row.reasons.is_empty() { String::new() } else { format!(": {}", row.reasons.join(", ").to_lowercase()) };
-            lines.push(format!("{}{why}", capitalised(trust_word(row.trust))));
+            lines.push(format!("{}{why}", capitalised(row.trust.word())));
         }
         lines.join("\n")
     }

@@ -1,7 +1,7 @@
 //! Runs as files for others: CSV for a spreadsheet, JSON with everything, a Markdown table for an issue thread.
 
 use crate::measure::format;
-use crate::protocol::{Metric, Run, RunTrust};
+use crate::protocol::{Metric, Run};
 
 /// One line a run, medians of every figure, and the count of samples of the first one. Numbers are plain, in the unit of [`Metric`].
 pub fn csv(runs: &[Run]) -> String {
@@ -27,7 +27,7 @@ pub fn csv(runs: &[Run]) -> String {
             run.design.differences(&run.design.sampler),
             run.design_hash(),
             run.workload.words(),
-            trust(run.trust).to_owned(),
+            run.trust.word().to_owned(),
             run.failure.as_ref().map(|error| error.message.clone()).unwrap_or_default(),
             run.imported.clone(),
             environment.cpu.clone(),
@@ -78,9 +78,9 @@ pub fn markdown(runs: &[Run]) -> String {
         let title = if run.title.is_empty() { format!("#{}", run.id.0) } else { run.title.clone() };
         out.push_str(&format!("| {} | {} | {} | {} |", cell(&title), cell(model.trim()), cell(&design), cell(&run.workload.words())));
         for metric in &metrics {
-            out.push_str(&format!(" {} |", run.figure(*metric).map(|value| figure(*metric, value)).unwrap_or_default()));
+            out.push_str(&format!(" {} |", run.figure(*metric).map(|value| format::metric(*metric, value)).unwrap_or_default()));
         }
-        let trust = run.failure.as_ref().map_or_else(|| trust(run.trust).to_owned(), |error| format!("failed: {}", error.message));
+        let trust = run.failure.as_ref().map_or_else(|| run.trust.word().to_owned(), |error| format!("failed: {}", error.message));
         out.push_str(&format!(" {} |\n", cell(&trust)));
     }
     let mut machines: Vec<String> = runs.iter().map(machine).filter(|words| !words.is_empty()).collect();
@@ -100,19 +100,6 @@ fn machine(run: &Run) -> String {
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
-}
-
-/// A figure with its unit, as the window writes it.
-pub fn figure(metric: Metric, value: f64) -> String {
-    format::metric(metric, value)
-}
-
-fn trust(trust: RunTrust) -> &'static str {
-    match trust {
-        RunTrust::Trusted => "trusted",
-        RunTrust::Noisy => "noisy",
-        RunTrust::TooFew => "too few",
-    }
 }
 
 /// `2026-11-25T22:14:02Z`; empty for a time that is not known.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::{Effective, MemoryUse, ModelInfo};
+use crate::protocol::{Effective, MemoryUse, ModelInfo, RunTrust};
 
 fn row(n_prompt: u32, n_gen: u32) -> BenchRow {
     BenchRow {

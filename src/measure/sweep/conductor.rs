@@ -1,8 +1,8 @@
 //! A sweep put into an engine's commands, and an engine's events put into outcomes.
 
 use super::machine::Sweep;
-use super::plan::SweepLimit;
 use super::step::{Loss, Outcome, Step};
+use crate::measure::MetricLimit;
 use crate::measure::quality::tally::Tally;
 use crate::protocol::{BenchRow, Command, EngineError, ErrorKind, Event, JobId, RunId, Stage};
 
@@ -91,7 +91,7 @@ impl Conductor {
     }
 
     /// Changes what a design must keep to: see [`Sweep::set_limits`].
-    pub fn set_limits(&mut self, limits: Vec<SweepLimit>) {
+    pub fn set_limits(&mut self, limits: Vec<MetricLimit>) {
         self.sweep.set_limits(limits);
     }
 

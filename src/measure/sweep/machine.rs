@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cooling::Cooling;
-use super::plan::{SweepLimit, SweepPlan, of_the_same_quality, one_of_each_quality};
+use super::plan::{SweepPlan, of_the_same_quality, one_of_each_quality};
 use super::seek::{Answer, Found, PP, QUALITY, Seeker, TG};
 use super::step::{End, Loss, Outcome, Row, Step};
+use crate::measure::MetricLimit;
 use crate::measure::order::{Slot, schedule};
 use crate::measure::stats;
 use crate::protocol::{BenchPlan, BenchRow, BenchTest, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Warmup};
@@ -229,9 +230,10 @@ impl Sweep {
         self.settle();
     }
 
-    /// Changes what a design must keep to. It says what may be chosen, not what is measured, and so holds for what was measured already.
-    pub fn set_limits(&mut self, limits: Vec<SweepLimit>) {
-        self.plan.limits = limits;
+    /// Changes what a design must keep to. It says what may be chosen, not what is measured, and so holds for what was measured already. A
+    /// limit on a figure that is not measured here is left out: no design could ever be seen to keep to it.
+    pub fn set_limits(&mut self, limits: Vec<MetricLimit>) {
+        self.plan.limits = limits.into_iter().filter(|limit| self.plan.measures(limit.metric)).collect();
     }
 
     /// A person ends it. What was measured stands.

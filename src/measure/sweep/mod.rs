@@ -26,7 +26,7 @@ pub use conductor::{Conductor, Heard, Order};
 pub use cooling::Cooling;
 pub use grid::{Grid, GridError, Key, RungFile};
 pub use machine::Sweep;
-pub use plan::{BLOCKS, Candidate, Facts, SweepLimit, SweepPlan, SweepQuality};
+pub use plan::{BLOCKS, Candidate, Facts, SweepPlan, SweepQuality};
 pub use result::{BestFound, Infeasible, SweepResult};
 pub use seek::{Found, Other};
 pub use step::{End, Loss, Outcome, Row, Step};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::pareto::{Axis, Better, Bound, Limit};
+use crate::measure::MetricLimit;
 use crate::protocol::{BenchTest, Design, EngineError, Environment, MemoryUse, Metric, QualityText};
 
 /// Blocks that are measured unless something else is said: `verdict` wants an even number, and at least eight.
@@ -46,61 +46,6 @@ pub struct Candidate {
     pub refusal: Option<EngineError>,
 }
 
-/// A limit that a design must keep to: at most, or at least where more is better.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SweepLimit {
-    /// Which figure
-    pub metric: Metric,
-    /// In the figure's own unit
-    pub value: f64,
-}
-
-impl SweepLimit {
-    /// Reads `KEY=VALUE`. Keys are the figures' own (`ttft_ms`, `kld`, `decode_tps`; memory and size in bytes), and `memory_gib`,
-    /// `memory_mib`, `size_gb`, `size_mb`.
-    ///
-    /// # Errors
-    /// A sentence that names the key.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or_else(|| format!("Limit {text:?}: write it as KEY=VALUE"))?;
-        let key = key.trim();
-        let (metric, unit) = match key {
-            "memory_gib" => (Metric::PeakMemory, f64::from(1 << 30)),
-            "memory_mib" => (Metric::PeakMemory, f64::from(1 << 20)),
-            "size_gb" => (Metric::FileSize, 1e9),
-            "size_mb" => (Metric::FileSize, 1e6),
-            _ => match Metric::by_key(key) {
-                Some(metric) => (metric, 1.0),
-                None => {
-                    let own: Vec<&str> = Metric::ALL.iter().map(|metric| metric.key()).collect();
-                    let all = own.join(", ");
-                    return Err(format!("Limit {key}: there is no such figure; there are memory_gib, memory_mib, size_gb, size_mb, {all}"));
-                }
-            },
-        };
-        match value.trim().parse::<f64>() {
-            Ok(value) if value.is_finite() && value >= 0.0 => Ok(Self { metric, value: value * unit }),
-            _ => Err(format!("Limit {key}: {:?} is not a number of 0 or more", value.trim())),
-        }
-    }
-
-    /// For `pareto`; the points of a sweep have every figure at its place in [`Metric::ALL`].
-    pub fn bound(&self) -> Limit {
-        let bound = if self.metric.higher_is_better() { Bound::AtLeast } else { Bound::AtMost };
-        Limit { axis: index(self.metric), bound, value: self.value }
-    }
-}
-
-/// Place of a figure in the points of a sweep.
-pub fn index(metric: Metric) -> usize {
-    Metric::ALL.iter().position(|other| *other == metric).unwrap_or(Metric::ALL.len())
-}
-
-/// A figure as an axis of those points.
-pub fn axis(metric: Metric) -> Axis {
-    Axis { index: index(metric), better: if metric.higher_is_better() { Better::Higher } else { Better::Lower } }
-}
-
 /// What quality loss is measured on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepQuality {
@@ -137,7 +82,7 @@ pub struct SweepPlan {
     /// What is best: the figure that decides
     pub goal: Metric,
     /// What a design must keep to
-    pub limits: Vec<SweepLimit>,
+    pub limits: Vec<MetricLimit>,
     /// Ends early rather than take longer, seconds; what was measured stands
     pub budget_seconds: Option<f64>,
     /// Of the order
@@ -200,15 +145,24 @@ impl SweepPlan {
         axes
     }
 
-    /// What keeps the plan from being carried out, as a sentence.
-    pub fn fault(&self) -> Option<String> {
-        let measured = |metric: Metric| match metric {
+    /// Whether a figure will be known once the sweep is done.
+    pub fn measures(&self, metric: Metric) -> bool {
+        match metric {
             Metric::DecodeTps | Metric::ItlP95Ms => self.n_gen > 0,
             Metric::PrefillTps | Metric::TtftMs => self.n_prompt > 0,
             Metric::PeakMemory | Metric::FileSize => true,
             Metric::Kld | Metric::Perplexity | Metric::SameTop => self.quality.is_some(),
             Metric::BothTps | Metric::EnergyPerToken => false,
-        };
+        }
+    }
+
+    /// How many of the candidates have a quality loss of their own: those that differ in more than threads and batches.
+    pub fn qualities(&self) -> usize {
+        one_of_each_quality(self).len()
+    }
+
+    /// What keeps the plan from being carried out, as a sentence.
+    pub fn fault(&self) -> Option<String> {
         if self.candidates.is_empty() {
             return Some("There is no design to measure".into());
         }
@@ -218,10 +172,10 @@ impl SweepPlan {
         if self.blocks == 0 {
             return Some("A sweep needs at least one block".into());
         }
-        if !measured(self.goal) {
+        if !self.measures(self.goal) {
             return Some(format!("{} is the goal, but this sweep does not measure it", self.goal.name()));
         }
-        let unmeasured = self.limits.iter().find(|limit| !measured(limit.metric))?;
+        let unmeasured = self.limits.iter().find(|limit| !self.measures(limit.metric))?;
         Some(format!("A limit is set on {}, but this sweep does not measure it", unmeasured.metric.name()))
     }
 }
@@ -254,19 +208,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_have_units_and_a_side() {
-        assert_eq!(SweepLimit::parse("ttft_ms=800"), Ok(SweepLimit { metric: Metric::TtftMs, value: 800.0 }));
-        assert_eq!(SweepLimit::parse("memory_gib=6").unwrap().value, 6.0 * 1024.0 * 1024.0 * 1024.0);
-        assert_eq!(SweepLimit::parse("size_mb=600").unwrap(), SweepLimit { metric: Metric::FileSize, value: 6e8 });
-        assert_eq!(SweepLimit::parse("decode_tps = 40").unwrap().bound().bound, Bound::AtLeast);
-        assert_eq!(SweepLimit::parse("kld=0.05").unwrap().bound().bound, Bound::AtMost);
-        for bad in ["ttft_ms", "ttft=1", "kld=", "kld=-1", "kld=nan", "kld=inf", "=1"] {
-            let error = SweepLimit::parse(bad).unwrap_err();
-            assert!(error.contains(bad.split('=').next().unwrap()), "{error}");
-        }
-    }
-
-    #[test]
     fn a_plan_that_cannot_answer_says_so() {
         let plan = SweepPlan { candidates: vec![Candidate::default()], ..SweepPlan::default() };
         assert_eq!(plan.fault(), None);
@@ -276,7 +217,7 @@ mod tests {
             SweepPlan { blocks: 0, ..plan.clone() },
             SweepPlan { goal: Metric::Kld, ..plan.clone() },
             SweepPlan { n_gen: 0, ..plan.clone() },
-            SweepPlan { limits: vec![SweepLimit { metric: Metric::TtftMs, value: 1.0 }], n_prompt: 0, ..plan.clone() },
+            SweepPlan { limits: vec![MetricLimit::natural(Metric::TtftMs, 1.0)], n_prompt: 0, ..plan.clone() },
         ];
         for plan in faulty {
             assert!(plan.fault().is_some(), "{plan:?}");

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::machine::Sweep;
-use super::plan::{Candidate, SweepLimit, axis, index};
+use super::plan::Candidate;
 use super::seek::Found;
 use super::step::{End, Row};
-use crate::measure::pareto::{self, Standing};
+use crate::measure::limit::{axis, index};
+use crate::measure::pareto::{self, Bound, Standing};
 use crate::measure::verdict::{self, Verdict};
-use crate::measure::{Roofline, format, roofline};
+use crate::measure::{MetricLimit, Roofline, format, roofline};
 use crate::protocol::{BenchTest, Environment, Metric, Run, Workload};
 
 /// A candidate that cannot be chosen.
@@ -46,6 +47,8 @@ pub struct SweepResult {
     pub infeasible: Vec<Infeasible>,
     /// The best, when any can be chosen
     pub best: Option<BestFound>,
+    /// That a search ended before all was settled, as a sentence
+    pub unsettled: Option<String>,
 }
 
 impl Sweep {
@@ -53,7 +56,7 @@ impl Sweep {
     pub fn result(&self) -> SweepResult {
         let plan = self.plan();
         let points: Vec<Vec<Option<f64>>> = self.rows().iter().map(point).collect();
-        let limits: Vec<pareto::Limit> = plan.limits.iter().map(SweepLimit::bound).collect();
+        let limits: Vec<pareto::Limit> = plan.limits.iter().map(MetricLimit::on_points).collect();
         let axes: Vec<pareto::Axis> = plan.axes().into_iter().map(axis).collect();
         let standings = pareto::judge(&points, &axes, &limits);
         let front = (0..standings.len()).filter(|i| standings.get(*i) == Some(&Standing::Front)).collect();
@@ -71,6 +74,7 @@ impl Sweep {
             best: self.found().map_or_else(|| self.best(&points, &limits), |found| self.found_best(found)),
             standings,
             front,
+            unsettled: self.found().and_then(Found::unsettled),
         }
     }
 
@@ -82,12 +86,12 @@ impl Sweep {
         let Standing::Infeasible { reasons } = standing else { return None };
         let words = |breach: &pareto::Breach| {
             let metric = Metric::ALL.get(breach.limit.axis).copied()?;
-            let side = if metric.higher_is_better() { "under" } else { "over" };
+            let side = if breach.limit.bound == Bound::AtLeast { "under" } else { "over" };
             Some(format!(
                 "{} {} is {side} the limit of {}",
                 metric.name(),
-                figure(metric, breach.value),
-                figure(metric, breach.limit.value)
+                format::metric(metric, breach.value),
+                format::metric(metric, breach.limit.value)
             ))
         };
         let all: Vec<String> = reasons.iter().filter_map(words).collect();
@@ -108,7 +112,7 @@ impl Sweep {
             verdict::compare(a, b, verdict::all_pairs(choices), verdict::ALPHA).is_none_or(|c| c.verdict == Verdict::NotDistinguishable)
         };
         let best = pareto::best(points, axis(goal), limits, &mut same)?;
-        let value = figure(goal, points.get(best.index)?.get(index(goal)).copied().flatten()?);
+        let value = format::metric(goal, points.get(best.index)?.get(index(goal)).copied().flatten()?);
         let most = if goal.higher_is_better() { "Highest" } else { "Lowest" };
         let among = if choices == 1 {
             "the only design that can be chosen".to_owned()
@@ -129,7 +133,7 @@ impl Sweep {
     /// The best of a search, with what finding it took.
     fn found_best(&self, found: &Found) -> Option<BestFound> {
         let (index, goal) = (found.best?, self.plan().goal);
-        let value = figure(goal, self.rows().get(index)?.figure(goal)?);
+        let value = format::metric(goal, self.rows().get(index)?.figure(goal)?);
         let most = if goal.higher_is_better() { "Highest" } else { "Lowest" };
         let within = if self.plan().limits.is_empty() { "" } else { " within the limits" };
         let (tried, all) = (found.tried, self.plan().candidates.len());
@@ -234,19 +238,6 @@ struct RooflineShare {
 /// The figures of a row by their place in [`Metric::ALL`]; nothing of one that failed, which can neither be chosen nor beat another.
 fn point(row: &Row) -> Vec<Option<f64>> {
     Metric::ALL.iter().map(|metric| row.figure(*metric).filter(|_| row.failure.is_none())).collect()
-}
-
-/// A figure with its unit.
-pub(super) fn figure(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => format!("{} t/s", format::tps(value)),
-        Metric::TtftMs | Metric::ItlP95Ms => format::millis(value),
-        Metric::PeakMemory | Metric::FileSize => format::bytes(value.max(0.0) as u64),
-        Metric::Kld => format!("{value:.4}"),
-        Metric::Perplexity => format!("{value:.2}"),
-        Metric::SameTop => format::percent(value),
-        Metric::EnergyPerToken => format!("{value:.3} J"),
-    }
 }
 
 /// `Decode` inside a sentence; abbreviations stay as they are.

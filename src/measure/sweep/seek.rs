@@ -6,9 +6,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Candidate, SweepLimit, SweepPlan, axis, index};
+use super::plan::{Candidate, SweepPlan};
+use crate::measure::limit::{axis, index};
 use crate::measure::pareto::Limit;
 use crate::measure::search::{self, Cause, Fact, Feature, Figure, Instrument, Options, Problem, Scale, Search, Step};
+use crate::measure::{MetricLimit, format};
 use crate::protocol::{Design, Metric};
 
 /// Instruments: the pp cell, the tg cell, the comparison with the reference.
@@ -62,6 +64,9 @@ pub struct Other {
     pub why: String,
     /// Whether it breaks a limit, or is likely to
     pub is_barred: bool,
+    /// Whether it may still be better: the search ended before that was known
+    #[serde(default)]
+    pub is_open: bool,
 }
 
 /// What a search found, in words that need no search to be read.
@@ -75,6 +80,10 @@ pub struct Found {
     pub others: Vec<Other>,
     /// Whether the time was used up
     pub is_out_of_time: bool,
+    /// Whether it ended because it looks no further than a part of the time that measuring everything would take, while some design may
+    /// still be better
+    #[serde(default)]
+    pub is_share_used: bool,
     /// Whether the best was compared with others in paired blocks
     pub is_confirmed: bool,
     /// Candidates that anything was measured on
@@ -83,6 +92,21 @@ pub struct Found {
     pub spent: f64,
     /// Seconds that measuring all of them would take with five repetitions; an estimate
     pub exhaustive: f64,
+}
+
+impl Found {
+    /// That some design may still be better, as a sentence; `None` where the search has settled it.
+    pub fn unsettled(&self) -> Option<String> {
+        let open = self.others.iter().filter(|other| other.is_open).count();
+        let (designs, they) = if open == 1 { ("design", "it") } else { ("designs", "one of them") };
+        let because = match (self.is_out_of_time, self.is_share_used) {
+            (true, _) => "its time was used up",
+            (_, true) => "it looks no further than a fifth of the time that measuring everything would take",
+            _ => return None,
+        };
+        let rest = if open == 0 { String::new() } else { format!(". {open} {designs} had no turn, or too few, and {they} may be better") };
+        Some(format!("The search ended because {because}{rest}"))
+    }
 }
 
 /// What is to be measured next.
@@ -181,7 +205,7 @@ fn problem(plan: &SweepPlan) -> Problem {
     let figures = Metric::ALL.iter().map(|metric| Figure {
         name: metric.name().to_lowercase(),
         unit: String::new(),
-        depends_on: matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop).then(|| of_quality.clone()),
+        depends_on: metric.is_quality().then(|| of_quality.clone()),
     });
     let places = |metrics: &[Metric]| Instrument { figures: metrics.iter().map(|metric| index(*metric)).collect() };
     let designs = plan.candidates.iter().zip(levels).map(|(candidate, levels)| search::Candidate { levels, facts: facts(candidate) });
@@ -195,7 +219,7 @@ fn problem(plan: &SweepPlan) -> Problem {
             places(&[Metric::Kld, Metric::Perplexity, Metric::SameTop]),
         ],
         goal: axis(plan.goal),
-        limits: plan.limits.iter().map(SweepLimit::bound).collect::<Vec<Limit>>(),
+        limits: plan.limits.iter().map(MetricLimit::on_points).collect::<Vec<Limit>>(),
     }
 }
 
@@ -281,10 +305,12 @@ fn found(search: &mut Search, plan: &SweepPlan) -> Found {
         index: other.design,
         why: words(&other.cause, plan),
         is_barred: matches!(other.cause, Cause::Barred { .. } | Cause::Breaks { .. }),
+        is_open: matches!(other.cause, Cause::Open { .. }),
     });
     let others = others.collect();
     Found {
         is_out_of_time: report.end == Some(search::End::Budget),
+        is_share_used: report.end == Some(search::End::Share),
         best: report.best,
         ties: report.equals,
         others,
@@ -297,7 +323,7 @@ fn found(search: &mut Search, plan: &SweepPlan) -> Found {
 
 /// A cause as a sentence.
 fn words(cause: &Cause, plan: &SweepPlan) -> String {
-    let figure = |metric: Metric, value: f64| super::result::figure(metric, value);
+    let figure = format::metric;
     let limit =
         |at: &usize| plan.limits.get(*at).map_or_else(String::new, |l| format!("{} of {}", l.metric.name(), figure(l.metric, l.value)));
     match cause {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::measure::MetricLimit;
 use crate::measure::stats::Draws;
 use crate::protocol::{
     BenchRow, BenchTest, Command, Design, EngineError, ErrorKind, Event, JobId, MemoryUse, Metric, QualityText, RunTrust, Surroundings,
@@ -183,7 +184,7 @@ fn the_budget_ends_it_before_it_is_exceeded() {
 
 #[test]
 fn limits_bar_and_say_why() {
-    let limit = SweepLimit::parse("ttft_ms=6000").unwrap();
+    let limit = MetricLimit::parse_key("ttft_ms=6000").unwrap();
     let mut sweep = Sweep::new(SweepPlan { limits: vec![limit], ..plan(2, 8) }).unwrap();
     play(&mut sweep, 1000, |_, candidate| Ok(if candidate == 0 { 100.0 } else { 50.0 }));
     let result = sweep.result();
@@ -382,7 +383,7 @@ fn seeking(seed: u64) -> Sweep {
             all.push(Candidate { label: format!("{file}, {threads}"), design, facts, ..Candidate::default() });
         }
     }
-    let limits = vec![SweepLimit { metric: Metric::FileSize, value: 3500.0 }];
+    let limits = vec![MetricLimit::natural(Metric::FileSize, 3500.0)];
     Sweep::new(SweepPlan { candidates: all, search: true, seed, limits, ..SweepPlan::default() }).unwrap()
 }
 
@@ -419,4 +420,47 @@ fn a_search_resumes_and_asks_what_it_would_have_asked() {
     parts.extend(play(&mut cut, 10_000, |_, candidate| Ok(truth(candidate))));
     assert_eq!(parts, asked);
     assert_eq!(cut.result(), whole.result());
+}
+
+/// Speeds that follow from nothing, and loads that take long: the search ends with designs that it knows nothing of.
+#[test]
+fn a_search_that_used_its_share_up_says_that_others_may_be_better() {
+    let mut all = Vec::new();
+    for file in 0..6u32 {
+        for threads in 1..=20 {
+            let design = Design { threads, ..Design::for_model(format!("/m/{file}.gguf")) };
+            let facts = Facts { file_size: 1000 * u64::from(file + 1), ..Facts::default() };
+            all.push(Candidate { label: format!("{file}, {threads}"), design, facts, ..Candidate::default() });
+        }
+    }
+    let mut sweep = Sweep::new(SweepPlan { candidates: all, search: true, seed: 5, ..SweepPlan::default() }).unwrap();
+    while let Step::Measure { candidate, plan, .. } = sweep.next() {
+        sweep.record(Outcome::Measured(cells(&plan, 50.0 + (candidate * 7919 % 101) as f64)), 200.0, 1_000);
+        while let Step::CoolDown { seconds, .. } = sweep.next() {
+            sweep.record(Outcome::Cooled, seconds, 0);
+        }
+    }
+    assert_eq!(sweep.ended(), Some(End::Complete));
+    let found = sweep.found().unwrap();
+    assert!(found.is_share_used && !found.is_out_of_time, "{} tried", found.tried);
+    let open = found.others.iter().filter(|other| other.is_open).count();
+    let words = sweep.result().unsettled.unwrap();
+    assert!(open > 1 && words.contains(&format!("{open} designs")) && words.contains("may be better"), "{words}");
+    // a sweep that was kept before this was noted is still read
+    let mut json = serde_json::to_value(&sweep).unwrap();
+    json["seeker"]["found"].as_object_mut().unwrap().remove("is_share_used");
+    assert_eq!(serde_json::from_value::<Sweep>(json).unwrap().result().unsettled, None);
+    // one that settled it has nothing to add
+    let mut settled = seeking(3);
+    play(&mut settled, 10_000, |_, candidate| Ok(truth(candidate)));
+    assert_eq!(settled.result().unsettled, None);
+}
+
+#[test]
+fn a_limit_on_what_is_not_measured_bars_nothing() {
+    let mut sweep = Sweep::new(plan(2, 2)).unwrap();
+    play(&mut sweep, 1000, |_, candidate| Ok(100.0 + candidate as f64));
+    sweep.set_limits(vec![MetricLimit::natural(Metric::Kld, 0.05), MetricLimit::natural(Metric::DecodeTps, 1.0)]);
+    assert_eq!(sweep.plan().limits, [MetricLimit::natural(Metric::DecodeTps, 1.0)]);
+    assert!(sweep.result().best.is_some());
 }

@@ -3,7 +3,7 @@
 use super::cooling::Cooling;
 use super::step::Row;
 use crate::measure::bench::BACKGROUND;
-use crate::measure::{Trust, bench, stats};
+use crate::measure::{bench, stats};
 use crate::protocol::{Metric, RunTrust, Surroundings};
 
 /// A range of the clock of more than this part of its middle is worth a word.
@@ -20,9 +20,9 @@ pub(super) fn judge(row: &Row, cooling: &Cooling) -> (RunTrust, Vec<String>) {
         any = true;
         let judgement = bench::judge(samples);
         match judgement.trust {
-            Trust::Trusted => {}
-            Trust::Noisy => trust = if trust == RunTrust::TooFew { trust } else { RunTrust::Noisy },
-            Trust::TooFew => trust = RunTrust::TooFew,
+            RunTrust::Trusted => {}
+            RunTrust::Noisy => trust = if trust == RunTrust::TooFew { trust } else { RunTrust::Noisy },
+            RunTrust::TooFew => trust = RunTrust::TooFew,
         }
         let name = metric.name();
         for reason in judgement.trust_reasons {

@@ -54,10 +54,10 @@ impl<F: Fn(Reply)> Worker<F> {
         (self.on_reply)(Reply::Designs(designs));
     }
 
-    pub(super) fn read_runs(&mut self, ids: &[RunId]) {
+    pub(super) fn read_runs(&mut self, seq: Option<u64>, ids: &[RunId]) {
         self.commit();
         let runs = ids.iter().filter_map(|id| self.store.run(*id)).collect();
-        (self.on_reply)(Reply::RunsRead(runs));
+        (self.on_reply)(Reply::RunsRead { seq, runs });
     }
 
     /// Looks whether another process changed the file.

@@ -1,5 +1,6 @@
 //! The Compare page: one prompt, two to four designs, their answers side by side.
 
+mod editor;
 mod lane;
 mod setup;
 
@@ -55,13 +56,19 @@ fn ask(action: CompareAction) -> Action {
 
 fn header(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let compare = &state.compare;
-    let sentence = if compare.together {
-        "All run at the same time, each in a process of its own: they slow each other down, so their speeds are not those of one alone"
+    let how = if compare.together {
+        "All run at the same time, each in a process of its own: they slow each other down, so their speeds are not those of one alone. "
     } else {
-        "They run one after another in a process of its own, greedy and with the same seed: what differs is the design's doing"
+        "They run one after another in a process of its own. "
     };
+    let chance = if compare.is_greedy() {
+        "All are greedy: what differs is the design's doing"
+    } else {
+        "Not all are greedy: what differs may also be chance"
+    };
+    let sentence = format!("{how}{chance}");
     let is_narrow = ui.available_width() < NARROW;
-    page_header(ui, "Which design answers better?", sentence, |ui| {
+    page_header(ui, "Which design answers better?", &sentence, |ui| {
         if compare.is_running() {
             if ui.add(secondary_button("Stop").icon(Icon::Stop)).clicked() {
                 actions.push(ask(CompareAction::Stop));
@@ -112,6 +119,7 @@ fn lanes(ui: &mut Ui, state: &AppState, view: &mut CompareView, actions: &mut Ve
             lane,
             answer: answers.get(index),
             first: first.and_then(|first| answers.get(first)),
+            first_design: first.and_then(|first| compare.lanes.get(first)).map(|lane| &lane.design),
             is_hidden: compare.is_hidden(),
             can_remove: compare.lanes.len() > *LANES.start() && !compare.is_running(),
             vote: compare.vote(),

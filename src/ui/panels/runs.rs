@@ -10,6 +10,7 @@ use egui::{Popup, PopupCloseBehavior, ScrollArea, Ui};
 use crate::app::{Action, AppState, Purpose};
 use crate::measure::{format, kept::RunFormat};
 use crate::protocol::RunId;
+use crate::ui::parts::when;
 use crate::ui::theme::PAGE_MARGIN;
 use crate::ui::widgets::{
     Icon, Progress, at_least, card, empty_state, icon_button, page_header, search_field, secondary_button, segmented,
@@ -39,7 +40,7 @@ pub struct RunsView {
 /// Paints the page.
 pub fn runs_page(ui: &mut Ui, state: &AppState, view: &mut RunsView, now: f64, actions: &mut Vec<Action>) {
     let history = &state.history;
-    let (today, offset_ms) = order::today();
+    let (today, offset_ms) = when::today();
     view.order.update(&history.runs, history.revision, &view.wanted, today, offset_ms);
     let least = if history.shown.is_empty() { LEAST } else { LEAST_WITH_DETAILS };
     at_least(ui, "runs page", least, |ui| page(ui, state, view, now, (today, offset_ms), actions));

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{Align, Layout, Popup, PopupCloseBehavior, RectAlign, Response, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align, Layout, Popup, PopupCloseBehavior, RectAlign, Response, ScrollArea, TextEdit, Ui};
 
 use super::ladder;
 use crate::app::{Action, AppState};
 use crate::library::Family;
-use crate::ui::theme::{self, CONTROL_RADIUS};
-use crate::ui::widgets::{Icon, elided, focus_ring, ghost_button, hairline, muted, row_surface, secondary_button};
+use crate::ui::theme;
+use crate::ui::widgets::{Icon, MENU_ROW, ghost_button, hairline, menu_row, muted, secondary_button};
 
 const WIDTH: f32 = 340.0;
-const ROW_HEIGHT: f32 = 40.0;
 /// Files used before that are listed.
 const RECENT: usize = 6;
 
@@ -42,13 +41,13 @@ pub(in crate::ui) fn show(button: &Response, state: &AppState, view: &mut ModelM
 fn contents(ui: &mut Ui, state: &AppState, view: &mut ModelMenuView, actions: &mut Vec<Action>) -> bool {
     let mut open: Option<PathBuf> = None;
     let mut done = false;
-    let room = (ui.ctx().content_rect().height() - 320.0).clamp(ROW_HEIGHT * 2.0, ROW_HEIGHT * 6.0);
+    let room = (ui.ctx().content_rect().height() - 320.0).clamp(MENU_ROW * 2.0, MENU_ROW * 6.0);
     if !state.library.families.is_empty() {
         muted(ui, "Found on this machine");
         let families = &state.library.families;
         ScrollArea::vertical().id_salt("families").max_height(room).auto_shrink([false, true]).show_rows(
             ui,
-            ROW_HEIGHT,
+            MENU_ROW,
             families.len(),
             |ui, rows| {
                 for family in families.get(rows).unwrap_or_default() {
@@ -63,7 +62,7 @@ fn contents(ui: &mut Ui, state: &AppState, view: &mut ModelMenuView, actions: &m
     if !recent.is_empty() {
         muted(ui, "Used before");
         for path in recent {
-            let words = row(ui, &ladder::file_name(&path), "", false);
+            let words = menu_row(ui, &ladder::file_name(&path), "", false);
             if words.on_hover_text(path.display().to_string()).clicked() {
                 open = Some(path);
             }
@@ -108,26 +107,7 @@ fn family_row(ui: &mut Ui, state: &AppState, family: &Family) -> Response {
     let names: Vec<&str> = rungs.iter().filter(|rung| rung.is_on_disk()).take(4).map(|rung| rung.quant).collect();
     let more = if on_disk > names.len() { format!(" and {} more", on_disk - names.len()) } else { String::new() };
     let selected = state.family().is_some_and(|shown| shown.key == family.key);
-    row(ui, &family.name, &format!("{}{more}", names.join(", ")), selected)
-}
-
-fn row(ui: &mut Ui, name: &str, note: &str, selected: bool) -> Response {
-    let palette = theme::palette(ui);
-    let height = if note.is_empty() { 30.0 } else { ROW_HEIGHT };
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
-    response.widget_info(|| WidgetInfo::selected(Role::MenuItem, ui.is_enabled(), selected, name));
-    if ui.is_rect_visible(rect) {
-        row_surface(ui, rect, selected, response.hovered());
-        let name = elided(ui, name, theme::body(), palette.text, rect.width() - 16.0);
-        let note = elided(ui, note, theme::small(), palette.muted, rect.width() - 16.0);
-        let lines = name.size().y + if note.is_empty() { 0.0 } else { note.size().y };
-        let top = rect.center().y - lines / 2.0;
-        let note_top = top + name.size().y;
-        ui.painter().galley(pos2(rect.left() + 8.0, top), name, palette.text);
-        ui.painter().galley(pos2(rect.left() + 8.0, note_top), note, palette.muted);
-        focus_ring(ui, &response, CONTROL_RADIUS);
-    }
-    response
+    menu_row(ui, &family.name, &format!("{}{more}", names.join(", ")), selected)
 }
 
 /// A field for a path; `Some` when Enter or the button was pressed with something in it.

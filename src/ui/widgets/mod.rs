@@ -14,6 +14,7 @@ pub mod gallery;
 mod glyph;
 mod heat_map;
 mod memory_bar;
+mod menu_row;
 mod meter;
 mod notice;
 mod progress;
@@ -43,6 +44,7 @@ pub use fields::{choice_row, number_row, search_field, setting_row, text_row, to
 pub use glyph::{Icon, paint_icon};
 pub use heat_map::{HeatMap, HeatOutput, HeatSpec, ROW_HEIGHT as HEAT_ROW_HEIGHT, Tint, paint_tint, tint_color};
 pub use memory_bar::{MemoryBar, Segment};
+pub use menu_row::{MENU_ROW, menu_row};
 pub use meter::{ContextMeter, MeterPart};
 pub use notice::{Level, Notice, NoticeResponse, toast_area};
 pub use progress::{Progress, ProgressResponse};

@@ -193,3 +193,39 @@ fn the_open_chat_is_asked_with_its_history() {
     assert_eq!(told(&effects).len(), 1);
     assert_eq!(state.compare.asked.as_ref().map(|asked| asked.round.prompt.as_str()), Some("Why?"));
 }
+
+#[test]
+fn a_lane_takes_a_whole_design_that_was_saved_or_is_in_use() {
+    use crate::app::DesignFrom;
+    use crate::protocol::{CacheType, SamplerOverrides};
+    use crate::store::{DesignId, SavedDesign};
+    let mut state = page(&["a.gguf", "b.gguf"]);
+    let file = |path: &str| RungState::OnDisk { path: path.into(), size: 50, bpw: 5.0, alternates: Vec::new() };
+    let rung = |path: &str| Rung { quant: path.into(), usual: true, note: String::new(), state: file(path) };
+    state.library.families = vec![Family {
+        key: "a".into(),
+        name: "A".into(),
+        arch: "llama".into(),
+        n_params: 1,
+        n_layer: 1,
+        n_ctx_train: 4096,
+        rungs: vec![rung("/here/b.gguf"), rung("a-Q4_1.gguf")],
+    }];
+    let sampler = SamplerOverrides { temperature: Some(0.7), ..SamplerOverrides::default() };
+    let design = Design { threads: 3, type_k: CacheType::Q8_0, sampler, ..Design::for_model("/there/b.gguf") };
+    let saved = |id, design| SavedDesign { id: DesignId(id), name: format!("design {id}"), design, created_ms: 0 };
+    state.history.designs = vec![saved(1, design.clone()), saved(2, Design::for_model("/there/gone.gguf"))];
+    assert!(state.compare.lanes[1].design.sampler == SamplerOverrides::default() && !state.compare.is_greedy());
+    compare(&mut state, CompareAction::TakeDesign(1, DesignFrom::Saved(DesignId(1))));
+    assert_eq!(state.compare.lanes[1].design, Design { model: "/here/b.gguf".into(), ..design.clone() });
+    // one whose model is not here changes nothing and says so
+    compare(&mut state, CompareAction::TakeDesign(1, DesignFrom::Saved(DesignId(2))));
+    assert_eq!(state.compare.lanes[1].design.threads, 3);
+    assert!(state.notices.iter().last().is_some_and(|notice| notice.text.ends_with("gone.gguf")));
+    state.settings.sampler.top_k = Some(7);
+    compare(&mut state, CompareAction::TakeDesign(0, DesignFrom::InUse));
+    let first = &state.compare.lanes[0].design;
+    assert_eq!((first.model.to_str(), first.sampler.top_k), (Some("a-Q4_1.gguf"), Some(7)));
+    let names: Vec<String> = state.compare.answers().into_iter().map(|answer| answer.name).collect();
+    assert!(names[1].contains("threads 3"), "{names:?}");
+}

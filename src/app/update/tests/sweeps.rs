@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::app::{Doing, SweepDraft, Unfinished};
-use crate::measure::sweep::{Key, Sweep, SweepLimit, SweepPlan};
+use crate::measure::MetricLimit;
+use crate::measure::sweep::{Key, Sweep, SweepPlan};
 use crate::protocol::{BenchPlan, BenchRow, Metric, Run, RunId};
 use crate::store::RunHead;
 
@@ -157,7 +158,7 @@ fn limits_hold_at_once_for_what_was_measured() {
     let first = started(&mut state);
     answer(&mut state, &first, 3.0);
     assert!(state.measure.result.as_ref().unwrap().infeasible.is_empty());
-    on_action(&mut state, Action::SetLimits(vec![SweepLimit { metric: Metric::DecodeTps, value: 1e6 }]), now(4.0));
+    on_action(&mut state, Action::SetLimits(vec![MetricLimit::natural(Metric::DecodeTps, 1e6)]), now(4.0));
     assert_eq!(state.measure.result.as_ref().unwrap().infeasible.len(), 1);
     assert_eq!(state.measure.draft.limits.len(), 1);
 }
@@ -190,9 +191,52 @@ fn a_limit_on_quality_has_it_measured_on_the_text_that_ships() {
     let rungs = [("F16".to_owned(), PathBuf::from("a-F16.gguf")), ("Q4_1".to_owned(), PathBuf::from("a-Q4_1.gguf"))];
     let base = Design::for_model("a-Q4_1.gguf");
     assert!(draft().plan(&base, &rungs).unwrap().quality.is_none());
-    let limits = vec![SweepLimit { metric: Metric::Kld, value: 0.05 }];
+    let limits = vec![MetricLimit::natural(Metric::Kld, 0.05)];
     for draft in [SweepDraft { with_loss: true, ..draft() }, SweepDraft { limits, ..draft() }] {
         let quality = draft.plan(&base, &rungs).unwrap().quality.unwrap();
         assert_eq!(quality.reference.model, PathBuf::from("a-F16.gguf"));
     }
+}
+
+#[test]
+fn a_limit_on_quality_steers_the_next_sweep_and_not_one_that_does_not_measure_it() {
+    let mut state = ready();
+    let first = started(&mut state);
+    answer(&mut state, &first, 3.0);
+    on_action(&mut state, Action::SetLimits(vec![MetricLimit::natural(Metric::Kld, 0.05)]), now(4.0));
+    assert!(state.measure.result.as_ref().unwrap().infeasible.is_empty());
+    assert!(state.measure.sweep().unwrap().plan().limits.is_empty());
+    assert_eq!((state.measure.draft_problem.clone(), state.measure.draft_qualities), (None, 1), "two thread counts say the same");
+    on_action(&mut state, Action::StopSweep, now(5.0));
+    let job = match state.measure.doing {
+        Doing::Stopping(job) => job,
+        _ => panic!("{:?}", state.measure.doing),
+    };
+    on_measurer_event(&mut state, &Event::Failed { job, error: EngineError::cancelled() }, now(5.1));
+    let effects = on_action(&mut state, Action::StartSweep, now(6.0));
+    let Some(Effect::PrepareSweep(plan)) = effects.into_iter().find(|effect| matches!(effect, Effect::PrepareSweep(_))) else { panic!() };
+    assert!(plan.quality.is_some() && plan.limits == [MetricLimit::natural(Metric::Kld, 0.05)]);
+}
+
+/// Nothing but the clock ends a rest: a window that is hidden is woken by nothing else.
+#[test]
+fn a_rest_that_follows_a_reply_says_when_it_ends() {
+    let mut state = ready();
+    let (job, plan) = started(&mut state);
+    on_action(&mut state, Action::SetDraft("Why?".into()), now(3.0));
+    on_action(&mut state, Action::Send, now(3.0));
+    for test in &plan.tests {
+        let surroundings = vec![crate::protocol::Surroundings { celsius: Some(95.0), ..Default::default() }];
+        let row = BenchRow { test: *test, samples_ns: vec![1_000_000_000], surroundings, ..BenchRow::default() };
+        on_measurer_event(&mut state, &Event::BenchRow { job, row: Box::new(row) }, now(3.5));
+    }
+    on_measurer_event(&mut state, &Event::Done { job }, now(4.0));
+    assert!(matches!(state.measure.doing, Doing::Held(_)), "{:?}", state.measure.doing);
+    state.activity = Activity::None;
+    state.internal.settings_changed = None;
+    let (_, next) = tick(&mut state, now(9.0));
+    let Doing::Resting { until, .. } = state.measure.doing else { panic!("{:?}", state.measure.doing) };
+    assert!(next.is_some_and(|seconds| seconds <= until - 9.0), "{next:?}");
+    let (effects, _) = tick(&mut state, now(until));
+    step(&effects);
 }

@@ -1,18 +1,16 @@
 //! One lane: its design, its figures, its answer with the first difference marked.
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Align, ComboBox, DragValue, Label, Layout, Stroke, Ui, vec2};
+use egui::{Align, Label, Layout, Stroke, Ui, vec2};
 
-use super::{ask, setup};
+use super::{ask, editor};
 use crate::app::{Action, AppState, CompareAction, Lane, LaneState};
 use crate::measure::format;
 use crate::measure::lanes::{Answered, Parting, Vote};
-use crate::protocol::{CacheType, Design};
+use crate::protocol::Design;
 use crate::ui::plain_text::{self, Pieces};
 use crate::ui::theme::{self, BODY_LINE_HEIGHT};
-use crate::ui::widgets::{
-    ErrorCard, Icon, ListSpec, Progress, RowId, Stat, VirtualList, card_frame, icon_button, label, muted, paint_icon, wrapped,
-};
+use crate::ui::widgets::{ErrorCard, Icon, ListSpec, Progress, RowId, Stat, VirtualList, card_frame, icon_button, label, muted, wrapped};
 
 /// A lane wider than this has its figures in large type, points.
 const ROOMY: f32 = 340.0;
@@ -23,11 +21,13 @@ pub struct LaneView {
     pieces: Pieces,
     list: VirtualList,
     revision: u64,
+    /// The settings are unfolded
+    pub(super) is_open: bool,
 }
 
 impl Default for LaneView {
     fn default() -> Self {
-        Self { pieces: Pieces::default(), list: VirtualList::new(200.0, false), revision: 0 }
+        Self { pieces: Pieces::default(), list: VirtualList::new(200.0, false), revision: 0, is_open: false }
     }
 }
 
@@ -43,6 +43,8 @@ pub struct Shown<'a> {
     pub answer: Option<&'a Answered>,
     /// What it is compared with; `None` for the first on screen
     pub first: Option<&'a Answered>,
+    /// The design of the first on screen; `None` for itself
+    pub first_design: Option<&'a Design>,
     /// Which design it is must not be seen
     pub is_hidden: bool,
     /// There are enough others
@@ -67,7 +69,7 @@ pub fn lane(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, view: &mut LaneVie
         ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
         head(ui, shown, is_best, actions);
         if !shown.is_hidden {
-            ui.add_enabled_ui(!state.compare.is_running(), |ui| design(ui, state, shown, actions));
+            ui.add_enabled_ui(!state.compare.is_running(), |ui| editor::design(ui, state, shown, view, actions));
         }
         figures(ui, shown);
         status(ui, shown);
@@ -88,50 +90,6 @@ fn head(ui: &mut Ui, shown: &Shown<'_>, is_best: bool, actions: &mut Vec<Action>
             label(ui, shown.name, theme::body_strong(), palette.text);
         });
     });
-}
-
-/// What can be chosen of a lane's design.
-fn design(ui: &mut Ui, state: &AppState, shown: &Shown<'_>, actions: &mut Vec<Action>) {
-    let mut wanted = shown.lane.design.clone();
-    let number = shown.index + 1;
-    let icon = |ui: &Ui, rect: egui::Rect, visuals: &egui::style::WidgetVisuals, _open: bool| {
-        paint_icon(ui.painter(), Icon::ChevronDown, rect.expand(1.0), visuals.fg_stroke.color);
-    };
-    let (model, quant) = setup::level(state, &wanted);
-    let file = || wanted.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let now = if quant.is_empty() { file() } else { format!("{model} {quant}") };
-    let width = ui.available_width();
-    let files = ComboBox::from_id_salt(("model", number)).width(width - 8.0).truncate().selected_text(now).icon(icon).show_ui(ui, |ui| {
-        for (path, name) in setup::files(state) {
-            ui.selectable_value(&mut wanted.model, path, name);
-        }
-    });
-    files.response.accessible_name(format!("Model of design {number}"));
-    ui.horizontal_wrapped(|ui| {
-        let words = |kind: CacheType| format!("KV {}", kind.name());
-        let cache = ComboBox::from_id_salt(("kv", number)).width(92.0).selected_text(words(wanted.type_k)).icon(icon).show_ui(ui, |ui| {
-            for kind in CacheType::ALL {
-                if ui.selectable_label(wanted.type_k == kind, words(kind)).clicked() {
-                    (wanted.type_k, wanted.type_v) = (kind, kind);
-                }
-            }
-        });
-        cache.response.accessible_name(format!("KV cache of design {number}"));
-        let mut heat = wanted.sampler.temperature.unwrap_or(0.0);
-        let drag = DragValue::new(&mut heat)
-            .range(0.0..=2.0)
-            .speed(0.01)
-            .custom_formatter(|n, _| if n <= 0.0 { "greedy".into() } else { format!("temp {n:.2}") })
-            .custom_parser(
-                |text| if text.trim() == "greedy" { Some(0.0) } else { text.trim().trim_start_matches("temp").trim().parse().ok() },
-            );
-        if ui.add_sized(vec2(84.0, 28.0), drag).accessible_name(format!("Temperature of design {number}")).changed() {
-            wanted.sampler.temperature = Some(heat);
-        }
-    });
-    if wanted != shown.lane.design {
-        actions.push(ask(CompareAction::SetDesign(shown.index, Box::new(Design { ..wanted }))));
-    }
 }
 
 /// The figures, as soon as they are measured.

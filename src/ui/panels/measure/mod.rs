@@ -11,17 +11,19 @@ mod plot;
 mod running;
 mod scored;
 mod selected;
+mod source;
 mod table;
 
 use egui::{Align, Layout, ScrollArea, Ui, vec2};
 
-use crate::app::{Action, AppState};
-use crate::measure::board::{Question, Row};
-use crate::measure::sweep::{End, SweepLimit};
-use crate::measure::{format, kept};
+use crate::app::{Action, AppState, BoardOf};
+use crate::measure::MetricLimit;
+use crate::measure::board::Question;
+use crate::measure::kept;
+use crate::measure::sweep::End;
 use crate::protocol::{Design, Metric, Run};
-use crate::ui::theme::PAGE_MARGIN;
-use crate::ui::widgets::{page_header, primary_button, secondary_button};
+use crate::ui::theme::{self, PAGE_MARGIN};
+use crate::ui::widgets::{muted, page_header, primary_button, secondary_button, wrapped};
 
 use judged::{Judged, Shown};
 
@@ -48,17 +50,22 @@ pub struct MeasureView {
 
 /// Paints the page. `now`: seconds since the application began.
 pub fn measure_page(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, actions: &mut Vec<Action>) {
-    let runs = state.measure.result.as_ref().map_or(&[][..], |result| result.runs.as_slice());
+    let runs = state.measure.board.runs.as_slice();
     view.follow(state, runs);
     ScrollArea::vertical().id_salt("measure").auto_shrink([false, false]).show(ui, |ui| {
         egui::Frame::new().inner_margin(egui::Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = GAP;
             header(ui, state, runs, view, actions);
+            source::source(ui, state, view.judged.shown(), actions);
             sweep(ui, state, view, now, actions);
             if view.judged.shown().is_some_and(|shown| !shown.board.rows.is_empty()) {
                 board(ui, state, view, actions);
             } else if !state.measure.is_running() && !view.plan_is_open {
-                nothing(ui, state, view, actions);
+                if state.measure.board.is_reading() || !state.history.is_loaded {
+                    muted(ui, "Reading what was measured\u{2026}");
+                } else {
+                    nothing(ui, state, view, actions);
+                }
             }
         });
     });
@@ -66,7 +73,7 @@ pub fn measure_page(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: 
 
 impl MeasureView {
     fn follow(&mut self, state: &AppState, runs: &[Run]) {
-        let revision = [state.measure.revision, scored::revision(state)];
+        let revision = [state.measure.board.revision, scored::revision(state)];
         let all = || scored::with_quality(state, runs);
         self.judged.follow(all, revision, &self.question, in_use(state));
         if self.y_is_chosen {
@@ -93,8 +100,7 @@ fn in_use(state: &AppState) -> Vec<Design> {
 
 fn header(ui: &mut Ui, state: &AppState, runs: &[Run], view: &mut MeasureView, actions: &mut Vec<Action>) {
     let has_runs = !runs.is_empty();
-    let sentence = if has_runs { sentence(runs, view.judged.shown()) } else { String::new() };
-    page_header(ui, "Which design is best here?", &sentence, |ui| {
+    page_header(ui, "Which design is best here?", "", |ui| {
         if !state.measure.is_running() && !view.plan_is_open && has_runs {
             let button = ui.add(primary_button("Measure more\u{2026}"));
             if button.on_hover_text("Choose rungs, threads, batches, cache types and depths to measure").clicked() {
@@ -132,17 +138,6 @@ fn export(ui: &mut Ui, runs: &[Run], actions: &mut Vec<Action>) {
     });
 }
 
-/// `10 designs measured in 3 min 41 s, 5 repetitions`.
-fn sentence(runs: &[Run], shown: Option<&Shown>) -> String {
-    let is_measured = |row: &&Row| row.runs.iter().filter_map(|run| runs.get(*run)).any(|run| !run.samples.is_empty());
-    let designs = shown.map_or(0, |shown| shown.board.rows.iter().filter(is_measured).count());
-    let s = if designs == 1 { "" } else { "s" };
-    let seconds: f64 = runs.iter().map(|run| run.seconds).sum();
-    let repetitions = runs.iter().filter(|run| run.failure.is_none()).flat_map(|run| run.samples.values()).map(Vec::len).max().unwrap_or(0);
-    let times = if repetitions == 1 { "once".to_owned() } else { format!("{repetitions} repetitions") };
-    format!("{designs} design{s} measured in {}, {times}, the order shuffled in blocks", format::seconds(seconds))
-}
-
 /// The sweep that runs, one that was interrupted, or the plan of the next.
 fn sweep(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, actions: &mut Vec<Action>) {
     let measure = &state.measure;
@@ -161,6 +156,12 @@ fn sweep(ui: &mut Ui, state: &AppState, view: &mut MeasureView, now: f64, action
             actions.push(Action::StartSweep);
         }
         view.plan_is_open &= !output.start && !output.close;
+    }
+    if state.measure.board.of == BoardOf::Session
+        && let Some(words) = state.measure.result.as_ref().and_then(|result| result.unsettled.as_deref())
+    {
+        let color = theme::palette(ui).event;
+        wrapped(ui, words, theme::small(), color);
     }
     interrupted(ui, state, actions);
 }
@@ -250,21 +251,20 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
     if question.limits != before.limits {
         actions.push(Action::SetLimits(limits_of_sweep(question)));
     }
-    if question.goal != before.goal && is_measured_by_sweeps(question.goal) {
+    // as a goal, quality alone would make no sweep: it has one figure a level
+    if question.goal != before.goal && is_measured_by_sweeps(question.goal) && !question.goal.is_quality() {
         let draft = crate::app::SweepDraft { goal: question.goal, ..state.measure.draft.clone() };
         actions.push(Action::SetSweepDraft(Box::new(draft)));
     }
 }
 
-/// The limits that a sweep can keep to by itself: those on figures that it measures.
-fn limits_of_sweep(question: &Question) -> Vec<SweepLimit> {
-    let limits = question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric) && limit.is_natural());
-    limits.map(|limit| SweepLimit { metric: limit.metric, value: limit.value }).collect()
+/// The limits that a sweep can keep to by itself: those on figures that it can measure. One on quality has it measure quality loss.
+fn limits_of_sweep(question: &Question) -> Vec<MetricLimit> {
+    question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric)).copied().collect()
 }
 
-/// Whether a sweep that scores no text has the figure.
 fn is_measured_by_sweeps(metric: Metric) -> bool {
-    !matches!(metric, Metric::Kld | Metric::Perplexity | Metric::SameTop | Metric::BothTps | Metric::EnergyPerToken)
+    !matches!(metric, Metric::BothTps | Metric::EnergyPerToken)
 }
 
 fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {

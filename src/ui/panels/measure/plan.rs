@@ -6,7 +6,7 @@ use crate::app::{AppState, SweepDraft};
 use crate::library::RungState;
 use crate::measure::sweep::{Key, Sweep};
 use crate::measure::{format, stats};
-use crate::protocol::Design;
+use crate::protocol::{Design, Metric};
 use crate::ui::theme;
 use crate::ui::widgets::{Icon, card, focus_ring, icon_button, label, muted, primary_button, segmented, title, toggle, wrapped};
 
@@ -115,6 +115,16 @@ fn reckon(state: &AppState, draft: &SweepDraft, designs: usize) -> Option<f64> {
         }
     };
     Some(one * designs as f64 * f64::from(draft.blocks)).filter(|seconds| seconds.is_finite())
+}
+
+/// Seconds that measuring quality loss adds: each level reads the text, and so does what they are compared with. `None` before a prompt was
+/// read or measured.
+fn loss_seconds(state: &AppState) -> Option<f64> {
+    let rows = state.measure.sweep().map_or(&[][..], Sweep::rows);
+    let measured: Vec<f64> = rows.iter().filter_map(|row| row.figure(Metric::PrefillTps)).collect();
+    let tps = stats::mean(&measured).or(state.telemetry.prefill_tps).filter(|tps| *tps > 0.0)?;
+    let levels = state.measure.draft_qualities + 1;
+    Some(levels as f64 * f64::from(SweepDraft::LOSS_TOKENS) / tps)
 }
 
 /// How long a draft that is offered takes, in words.
@@ -253,9 +263,32 @@ fn fields(ui: &mut Ui, state: &AppState, draft: &mut SweepDraft) {
         let words = "Free the chat's model meanwhile: more memory for what is measured, and it is loaded again afterwards";
         label(ui, words, theme::small(), palette.muted);
     });
+    loss(ui, state, draft);
     if let Some(problem) = problem {
         wrapped(ui, problem, theme::small(), palette.limit);
     }
+}
+
+/// Whether quality loss is measured, why it must be, and what that takes.
+fn loss(ui: &mut Ui, state: &AppState, draft: &mut SweepDraft) {
+    let palette = theme::palette(ui);
+    let needed = draft.limit_on_quality().map(ToString::to_string);
+    let more = loss_seconds(state).map_or_else(String::new, |seconds| format!(", about {} more (estimate)", format::seconds(seconds)));
+    ui.horizontal(|ui| {
+        let mut is_on = draft.with_loss || needed.is_some();
+        ui.add_enabled_ui(needed.is_none(), |ui| {
+            if toggle(ui, &mut is_on, "Measure quality loss").changed() {
+                draft.with_loss = is_on;
+            }
+        });
+        let words = match &needed {
+            Some(limit) => format!("Quality loss is measured too, because of the limit {limit}{more}"),
+            None if is_on => format!("Measure quality loss, too, on the text that ships with the program{more}"),
+            None => "Measure quality loss, too, on the text that ships with the program".to_owned(),
+        };
+        let color = if needed.is_some() { palette.text } else { palette.muted };
+        label(ui, words, theme::small(), color);
+    });
 }
 
 fn named<R>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> R) -> R {
@@ -277,7 +310,7 @@ fn text(ui: &mut Ui, name: &str, hint: &str, now: &str, value: &mut String, wron
             .text_color(ink)
             .hint_text(egui::RichText::new(now).color(palette.muted))
             .margin(Margin::symmetric(8, 5))
-            .desired_width(FIELD - 16.0);
+            .desired_width(FIELD);
         ui.add(edit).accessible_name(name).on_hover_text(hint).changed()
     })
 }
@@ -300,6 +333,9 @@ fn footer(ui: &mut Ui, state: &AppState, draft: &SweepDraft, seconds: Option<f64
             let button = ui.add_enabled(keeps.is_none(), primary_button("Start measuring"));
             start = button.on_disabled_hover_text(keeps.unwrap_or_default()).clicked();
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                // levels are scored besides what is measured in blocks
+                let loss = (draft.with_loss || draft.limit_on_quality().is_some()).then(|| loss_seconds(state));
+                let seconds = loss.map_or(seconds, |loss| seconds.zip(loss).map(|(seconds, loss)| seconds + loss));
                 let words = if problem.is_some() { "Correct the value above".to_owned() } else { words(state, draft, seconds) };
                 label(ui, words, theme::body(), palette.text);
             });

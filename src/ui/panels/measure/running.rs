@@ -2,7 +2,7 @@
 
 use egui::{Align, Layout, Ui};
 
-use crate::app::{Doing, Measure};
+use crate::app::{BoardOf, Doing, Measure};
 use crate::measure::format;
 use crate::measure::sweep::Sweep;
 use crate::ui::theme;
@@ -20,6 +20,8 @@ pub(super) struct Running {
     left: Option<f64>,
     /// Stop was pressed
     stopping: bool,
+    /// The board shows it
+    is_shown: bool,
 }
 
 impl Running {
@@ -49,6 +51,7 @@ impl Running {
             done: sweep.map_or((0, 0), Sweep::progress),
             left: sweep.and_then(Sweep::seconds_left),
             stopping: matches!(measure.doing, Doing::Stopping(_)),
+            is_shown: measure.board.of == BoardOf::Session,
         }
     }
 }
@@ -77,7 +80,8 @@ pub(super) fn running(ui: &mut Ui, running: &Running) -> bool {
         });
         let (done, total) = running.done;
         if total > 0 {
-            muted(ui, format!("{done} of {total} measurements. What is shown below is what is known so far"));
+            let below = if running.is_shown { ". What is shown below is what is known so far" } else { "" };
+            muted(ui, format!("{done} of {total} measurements{below}"));
         }
     });
     stop

@@ -5,7 +5,7 @@ use egui::{Align, Layout, Ui};
 
 use super::answer::use_button;
 use crate::app::{Action, AppState};
-use crate::measure::board::{Board, Row, trust_word};
+use crate::measure::board::{Board, Row};
 use crate::measure::{format, stats};
 use crate::protocol::{Design, Metric, RunTrust};
 use crate::ui::theme;
@@ -52,7 +52,7 @@ fn standing(ui: &mut Ui, board: &Board, row: &Row) {
     wrapped(ui, board.reason(row), theme::small(), if barred { palette.limit } else { palette.muted });
     if row.trust != RunTrust::Trusted && !row.figures.is_empty() {
         let tone = if row.trust == RunTrust::Noisy { Tone::Event } else { Tone::Neutral };
-        pill(ui, trust_word(row.trust), tone);
+        pill(ui, row.trust.word(), tone);
         for reason in &row.reasons {
             wrapped(ui, reason, theme::small(), palette.muted);
         }

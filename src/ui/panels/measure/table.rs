@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use egui::Ui;
 
 use super::judged::Shown;
-use crate::measure::board::{Board, Row, trust_word};
+use crate::measure::board::{Board, Row};
 use crate::measure::{format, stats};
 use crate::protocol::{Metric, RunTrust};
 use crate::ui::theme::{self, Palette};
@@ -182,7 +182,7 @@ fn rank(row: &Row) -> u8 {
 fn row_name(metrics: &[Metric], row: &Row) -> String {
     let figures: Vec<String> =
         metrics.iter().filter_map(|metric| Some(format!("{} {}", metric.name(), format::metric(*metric, row.value(*metric)?)))).collect();
-    let end = row.failure.as_ref().map_or_else(|| trust_word(row.trust).to_owned(), |failure| format!("failed: {}", failure.message));
+    let end = row.failure.as_ref().map_or_else(|| row.trust.word().to_owned(), |failure| format!("failed: {}", failure.message));
     [vec![row.label.text()], figures, vec![end]].concat().join(", ")
 }
 

@@ -3,7 +3,7 @@
 use egui::{Align, Layout, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use crate::app::{Action, AppState};
-use crate::measure::{format, kept, stats::Interval, versus};
+use crate::measure::{format, stats::Interval, versus};
 use crate::protocol::Run;
 use crate::ui::theme;
 use crate::ui::widgets::{Icon, card, elided, ghost_button, hairline, muted, secondary_button, tight, title, wrapped};
@@ -72,7 +72,7 @@ pub(super) fn figures(ui: &mut Ui, a: &Run, b: &Run) {
         line(ui, [("", palette.muted), ("first", palette.muted), ("second", palette.muted), ("second / first", palette.muted)], false);
         for figure in &all {
             hairline(ui);
-            let value = |value: Option<f64>| value.map_or_else(|| format::ABSENT.to_owned(), |value| kept::figure(figure.metric, value));
+            let value = |value: Option<f64>| value.map_or_else(|| format::ABSENT.to_owned(), |value| format::metric(figure.metric, value));
             let ratio = match (figure.ratio, figure.interval) {
                 (Some(ratio), Some(Interval { low, high, .. })) => format!("{ratio:.3}  ({low:.3} to {high:.3})"),
                 (Some(ratio), None) => format!("{ratio:.3}"),

@@ -4,7 +4,7 @@ use egui::{Align, Layout, TextEdit, Ui, vec2};
 
 use super::compare;
 use crate::app::{Action, AppState};
-use crate::measure::{format, kept};
+use crate::measure::format;
 use crate::protocol::{Metric, Run, RunId, RunTrust, Workload};
 use crate::ui::theme;
 use crate::ui::widgets::{
@@ -136,7 +136,7 @@ fn figures(ui: &mut Ui, run: &Run) {
     let known = Metric::ALL.into_iter().filter_map(|metric| Some((metric, run.samples.get(&metric)?, run.figure(metric)?)));
     let (many, single): (Vec<_>, Vec<_>) = known.partition(|(_, samples, _)| samples.len() > 1);
     for (metric, samples, middle) in many {
-        let words = |value: f64| kept::figure(metric, value);
+        let words = |value: f64| format::metric(metric, value);
         ui.horizontal(|ui| {
             section_label(ui, metric.name());
             ui.add(egui::Label::new(egui::RichText::new(words(middle)).font(theme::title()).color(theme::palette(ui).text)));
@@ -147,7 +147,7 @@ fn figures(ui: &mut Ui, run: &Run) {
     }
     tight(ui, |ui| {
         for (metric, _, value) in single {
-            stat_row(ui, metric.name(), &kept::figure(metric, value));
+            stat_row(ui, metric.name(), &format::metric(metric, value));
         }
     });
     for reason in &run.reasons {

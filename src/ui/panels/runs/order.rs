@@ -5,9 +5,7 @@ use std::collections::HashMap;
 
 use crate::protocol::Metric;
 use crate::store::RunHead;
-
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
+use crate::ui::parts::when::{DAY_MS, formatted};
 
 /// A column of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -180,37 +178,12 @@ fn grouped(runs: &[RunHead], group: Group, found: Vec<usize>, today: i64, offset
     entries
 }
 
-/// The number of the day it is here, and how far local time is ahead of UTC, milliseconds.
-pub(super) fn today() -> (i64, i64) {
-    use chrono::Offset as _;
-    let now = chrono::Local::now();
-    let offset_ms = i64::from(now.offset().fix().local_minus_utc()) * 1000;
-    ((now.timestamp_millis() + offset_ms).div_euclid(DAY_MS), offset_ms)
-}
-
 fn day_name(day: i64, today: i64) -> String {
     match today - day {
         0 => "Today".into(),
         1 => "Yesterday".into(),
         _ => formatted(day.saturating_mul(DAY_MS), "%-d %B %Y"),
     }
-}
-
-/// When something was, here: `22:14` for today, `25 Nov 22:14` for this year and the last months, else with its year.
-pub(super) fn when(unix_ms: i64, today: i64, offset_ms: i64) -> String {
-    if unix_ms <= 0 {
-        return crate::measure::format::ABSENT.into();
-    }
-    let local = unix_ms.saturating_add(offset_ms);
-    match today - local.div_euclid(DAY_MS) {
-        ..=0 => formatted(local, "%H:%M"),
-        1..=300 => formatted(local, "%-d %b %H:%M"),
-        _ => formatted(local, "%-d %b %Y"),
-    }
-}
-
-fn formatted(local_ms: i64, how: &str) -> String {
-    chrono::DateTime::from_timestamp_millis(local_ms).map(|time| time.format(how).to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

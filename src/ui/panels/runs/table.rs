@@ -8,6 +8,7 @@ use crate::app::{Action, AppState};
 use crate::measure::format;
 use crate::protocol::{Metric, RunId};
 use crate::store::RunHead;
+use crate::ui::parts::when::when;
 use crate::ui::theme::{self, Palette};
 use crate::ui::widgets::{Icon, elided, focus_ring, paint_icon};
 
@@ -236,7 +237,7 @@ fn paint_tick(ui: &Ui, rect: Rect, on: bool, palette: &Palette) {
 /// What stands in a cell, and how.
 fn cell_words(head: &RunHead, column: Column, clock: (i64, i64), palette: &Palette) -> (String, FontId, Color32) {
     match column {
-        Column::When => (order::when(head.started_ms, clock.0, clock.1), theme::small(), palette.muted),
+        Column::When => (when(head.started_ms, clock.0, clock.1), theme::small(), palette.muted),
         Column::Name => (order::name(head).to_owned(), theme::body(), palette.text),
         Column::Model => {
             let words = if head.quant.is_empty() { head.model.clone() } else { format!("{}  {}", head.quant, head.model) };
@@ -264,7 +265,7 @@ fn cell_words(head: &RunHead, column: Column, clock: (i64, i64), palette: &Palet
 fn number(metric: Metric, value: f64) -> String {
     match metric {
         Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => format::tps(value),
-        _ => crate::measure::kept::figure(metric, value),
+        _ => format::metric(metric, value),
     }
 }
 
@@ -272,7 +273,7 @@ fn number(metric: Metric, value: f64) -> String {
 fn spoken(head: &RunHead) -> String {
     let mut words = format!("{} {}, {}", head.quant, head.model, order::name(head)).trim_start().to_owned();
     for (metric, value) in head.figures.iter().take(2) {
-        words.push_str(&format!(", {} {}", metric.name(), crate::measure::kept::figure(*metric, *value)));
+        words.push_str(&format!(", {} {}", metric.name(), format::metric(*metric, *value)));
     }
     format!("{words}, {}", head.trust_word())
 }

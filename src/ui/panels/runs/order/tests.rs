@@ -116,12 +116,3 @@ fn ten_thousand_runs_are_sorted_filtered_and_grouped_in_no_time() {
     println!("slowest order of 10,000 runs: {slowest:?} for {worst}");
     assert!(slowest < Duration::from_millis(100), "{slowest:?} for {worst}");
 }
-
-#[test]
-fn times_are_as_short_as_they_can_be() {
-    let day = 20_000;
-    assert_eq!(when(day * DAY_MS + 3_600_000, day, 0), "01:00");
-    assert_eq!(when((day - 5) * DAY_MS, day, 3_600_000), "29 Sep 01:00");
-    assert_eq!(when(DAY_MS, day, 0), "2 Jan 1970");
-    assert_eq!(when(0, day, 0), crate::measure::format::ABSENT);
-}

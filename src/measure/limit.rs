@@ -1,39 +1,72 @@
-//! A limit as a person types it: `KLD <= 0.05`, `memory <= 600 MB`, `TTFT < 800 ms`, `decode >= 20 t/s`.
+//! A limit on a figure, as a person types it (`KLD <= 0.05`, `memory <= 600 MB`, `decode >= 20 t/s`) and as a command line has it
+//! (`kld=0.05`).
 
 use std::fmt;
 
-use super::super::pareto::{Bound, Limit};
-use super::{place, words};
+use super::board::words;
+use super::pareto::{Axis, Better, Bound, Limit};
 use crate::protocol::Metric;
 
 /// What a design must keep to.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct MetricLimit {
     /// The figure
     pub metric: Metric,
     /// On which side of the value it holds; the value itself is allowed
-    #[serde(with = "bound")]
     pub bound: Bound,
     /// In the unit of the metric
     pub value: f64,
 }
 
-mod bound {
-    use super::Bound;
-    use serde::{Deserialize as _, Deserializer, Serializer};
+/// How it is written down: the side only where the figure is worse on it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Written {
+    metric: Metric,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound: Option<Side>,
+    value: f64,
+}
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    pub(super) fn serialize<S: Serializer>(bound: &Bound, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(if *bound == Bound::AtMost { "at_most" } else { "at_least" })
-    }
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Side {
+    AtMost,
+    AtLeast,
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bound, D::Error> {
-        match String::deserialize(from)?.as_str() {
-            "at_most" => Ok(Bound::AtMost),
-            "at_least" => Ok(Bound::AtLeast),
-            other => Err(serde::de::Error::unknown_variant(other, &["at_most", "at_least"])),
-        }
+impl From<Written> for MetricLimit {
+    fn from(written: Written) -> Self {
+        let bound = match written.bound {
+            Some(Side::AtMost) => Bound::AtMost,
+            Some(Side::AtLeast) => Bound::AtLeast,
+            None => natural(written.metric),
+        };
+        Self { metric: written.metric, bound, value: written.value }
     }
+}
+
+impl From<MetricLimit> for Written {
+    fn from(limit: MetricLimit) -> Self {
+        let side = if limit.bound == Bound::AtMost { Side::AtMost } else { Side::AtLeast };
+        let is_natural = limit.bound == natural(limit.metric);
+        Self { metric: limit.metric, bound: (!is_natural).then_some(side), value: limit.value }
+    }
+}
+
+/// The side of a limit on which a figure is better.
+fn natural(metric: Metric) -> Bound {
+    if metric.higher_is_better() { Bound::AtLeast } else { Bound::AtMost }
+}
+
+/// Place of a figure among [`Metric::ALL`], as points for `pareto` have them.
+pub fn index(metric: Metric) -> usize {
+    Metric::ALL.iter().position(|other| *other == metric).unwrap_or(Metric::ALL.len())
+}
+
+/// A figure as an axis of those points.
+pub fn axis(metric: Metric) -> Axis {
+    Axis { index: index(metric), better: if metric.higher_is_better() { Better::Higher } else { Better::Lower } }
 }
 
 /// What people call the figures.
@@ -119,8 +152,7 @@ impl MetricLimit {
         let bound = match (sign.contains(['<', '\u{2264}']), sign.contains(['>', '\u{2265}'])) {
             (true, false) => Bound::AtMost,
             (false, true) => Bound::AtLeast,
-            (false, false) if metric.higher_is_better() => Bound::AtLeast,
-            (false, false) => Bound::AtMost,
+            (false, false) => natural(metric),
             (true, true) => return Err(format!("{sign:?} is no comparison")),
         };
         let value = value.trim();
@@ -135,14 +167,42 @@ impl MetricLimit {
         }
     }
 
-    /// Its share of a plan of the front.
-    pub(super) fn on_board(&self) -> Limit {
-        Limit { axis: place(self.metric), bound: self.bound, value: self.value }
+    /// A limit on the side on which the figure is better: at most, or at least where more is better.
+    pub fn natural(metric: Metric, value: f64) -> Self {
+        Self { metric, bound: natural(metric), value }
     }
 
-    /// Whether it holds on the side on which the figure is better.
-    pub fn is_natural(&self) -> bool {
-        (self.bound == Bound::AtLeast) == self.metric.higher_is_better()
+    /// Reads `KEY=VALUE`. Keys are the figures' own (`ttft_ms`, `kld`, `decode_tps`; memory and size in bytes), and `memory_gib`,
+    /// `memory_mib`, `size_gb`, `size_mb`.
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    pub fn parse_key(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or_else(|| format!("Limit {text:?}: write it as KEY=VALUE"))?;
+        let key = key.trim();
+        let (metric, unit) = match key {
+            "memory_gib" => (Metric::PeakMemory, f64::from(1 << 30)),
+            "memory_mib" => (Metric::PeakMemory, f64::from(1 << 20)),
+            "size_gb" => (Metric::FileSize, 1e9),
+            "size_mb" => (Metric::FileSize, 1e6),
+            _ => match Metric::by_key(key) {
+                Some(metric) => (metric, 1.0),
+                None => {
+                    let own: Vec<&str> = Metric::ALL.iter().map(|metric| metric.key()).collect();
+                    let all = own.join(", ");
+                    return Err(format!("Limit {key}: there is no such figure; there are memory_gib, memory_mib, size_gb, size_mb, {all}"));
+                }
+            },
+        };
+        match value.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() && value >= 0.0 => Ok(Self::natural(metric, value * unit)),
+            _ => Err(format!("Limit {key}: {:?} is not a number of 0 or more", value.trim())),
+        }
+    }
+
+    /// For `pareto`, where points have every figure at its [`index`].
+    pub fn on_points(&self) -> Limit {
+        Limit { axis: index(self.metric), bound: self.bound, value: self.value }
     }
 
     /// Whether a figure keeps to it.
@@ -155,5 +215,35 @@ impl fmt::Display for MetricLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.bound == Bound::AtMost { '\u{2264}' } else { '\u{2265}' };
         write!(f, "{} {sign} {}", words::short_name(self.metric), words::exact(self.metric, self.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_units_and_a_side() {
+        assert_eq!(MetricLimit::parse_key("ttft_ms=800"), Ok(MetricLimit::natural(Metric::TtftMs, 800.0)));
+        assert_eq!(MetricLimit::parse_key("memory_gib=6").unwrap().value, 6.0 * 1024.0 * 1024.0 * 1024.0);
+        assert_eq!(MetricLimit::parse_key("size_mb=600").unwrap(), MetricLimit::natural(Metric::FileSize, 6e8));
+        assert_eq!(MetricLimit::parse_key("decode_tps = 40").unwrap().bound, Bound::AtLeast);
+        assert_eq!(MetricLimit::parse_key("kld=0.05").unwrap().bound, Bound::AtMost);
+        for bad in ["ttft_ms", "ttft=1", "kld=", "kld=-1", "kld=nan", "kld=inf", "=1"] {
+            let error = MetricLimit::parse_key(bad).unwrap_err();
+            assert!(error.contains(bad.split('=').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_unusual_side_is_written_down() {
+        let usual = MetricLimit::natural(Metric::Kld, 0.05);
+        assert_eq!(serde_json::to_string(&usual).unwrap(), r#"{"metric":"kld","value":0.05}"#);
+        let unusual = MetricLimit { bound: Bound::AtMost, ..MetricLimit::natural(Metric::DecodeTps, 20.0) };
+        let json = serde_json::to_string(&unusual).unwrap();
+        assert_eq!(json, r#"{"metric":"decode_tps","bound":"at_most","value":20.0}"#);
+        for limit in [usual, unusual] {
+            assert_eq!(serde_json::from_str::<MetricLimit>(&serde_json::to_string(&limit).unwrap()).unwrap(), limit);
+        }
     }
 }
