@@ -264,9 +264,8 @@ fn a_limit_on_quality_has_the_next_sweep_measure_it_and_the_plan_says_why_and_ho
 
 #[test]
 fn a_search_that_ended_early_says_so_on_the_page() {
-    let mut state = AppState::default();
-    state.loaded = Some(Box::new(report("Q4_1")));
-    let words = "The search ended because its time was used up. 2 designs had no turn, or too few, and one of them may be better";
+    let mut state = AppState { loaded: Some(Box::new(report("Q4_1"))), ..AppState::default() };
+    let words = "The search ended because its time was used up. 2 designs were measured too little or not at all, and may be better";
     let (runs, unsettled) = (ladder(), Some(words.to_owned()));
     state.measure.result =
         Some(SweepResult { runs, standings: Vec::new(), front: Vec::new(), infeasible: Vec::new(), best: None, unsettled });
@@ -309,8 +308,7 @@ fn kept_page(size: [f32; 2], look: Theme) -> Harness<'static, Page> {
     (other.id, other.environment.model) = (RunId(99), "Llama 3.2 1B".into());
     other.group.clear();
     runs.push(other);
-    let mut state = AppState::default();
-    state.loaded = Some(Box::new(report("Q4_1")));
+    let mut state = AppState { loaded: Some(Box::new(report("Q4_1"))), ..AppState::default() };
     state.library.families = vec![family()];
     update::on_answer(&mut state, Answer::Runs(runs.iter().map(RunHead::of).collect()), NOW);
     harness_over(state, runs, size, look)

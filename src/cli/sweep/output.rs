@@ -120,7 +120,9 @@ mod tests {
         let sweep = Sweep::new(SweepPlan { candidates: vec![Candidate::default()], ..SweepPlan::default() }).unwrap();
         let settled = sweep.result();
         assert!(!words(&sweep, &settled).contains("may be better") && document(&sweep, &settled, None)["unsettled"].is_null());
-        let unsettled = Some("The search ended because its time was used up. 1 design had no turn and may be better".to_owned());
+        let unsettled = Some(
+            "The search ended because its time was used up. 1 design was measured too little or not at all, and may be better".to_owned(),
+        );
         let early = SweepResult { unsettled, ..settled };
         assert!(words(&sweep, &early).contains("note: The search ended because its time was used up"));
         assert!(document(&sweep, &early, None)["unsettled"].as_str().is_some_and(|words| words.contains("may be better")));

@@ -97,14 +97,16 @@ pub struct Found {
 impl Found {
     /// That some design may still be better, as a sentence; `None` where the search has settled it.
     pub fn unsettled(&self) -> Option<String> {
-        let open = self.others.iter().filter(|other| other.is_open).count();
-        let (designs, they) = if open == 1 { ("design", "it") } else { ("designs", "one of them") };
         let because = match (self.is_out_of_time, self.is_share_used) {
             (true, _) => "its time was used up",
             (_, true) => "it looks no further than a fifth of the time that measuring everything would take",
             _ => return None,
         };
-        let rest = if open == 0 { String::new() } else { format!(". {open} {designs} had no turn, or too few, and {they} may be better") };
+        let rest = match self.others.iter().filter(|other| other.is_open).count() {
+            0 => String::new(),
+            1 => ". 1 design was measured too little or not at all, and may be better".to_owned(),
+            n => format!(". {n} designs were measured too little or not at all, and may be better"),
+        };
         Some(format!("The search ended because {because}{rest}"))
     }
 }
