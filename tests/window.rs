@@ -61,13 +61,18 @@ fn the_window_loads_generates_and_switches() {
     let models = home.path().join("models");
     std::fs::create_dir_all(&models).expect("a folder");
     let file = models.join("SmolLM2-135M-Instruct.Q4_1.gguf");
-    std::fs::copy(model, &file).expect("copied");
+    std::fs::copy(&model, &file).expect("copied");
+    // another copy of the same level, which comes first by its path: it is not to be loaded beside the one in use
+    let near = home.path().join("a").join("models");
+    std::fs::create_dir_all(&near).expect("a folder");
+    std::fs::copy(&model, near.join("SmolLM2-135M-Instruct.Q4_1.gguf")).expect("copied");
     let made = inferscope().args(["quantize", "--to", "Q4_0"]).arg(&file).env("INFERSCOPE_HOME", home.path()).output().expect("runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let picture = home.path().join("window.png");
     let output = inferscope()
         .args(["doctor", "--json", "--no-probe", "--window"])
         .arg(&file)
+        .current_dir(home.path().join("a"))
         .env("DISPLAY", &display.name)
         .env_remove("WAYLAND_DISPLAY")
         .env("INFERSCOPE_HOME", home.path())

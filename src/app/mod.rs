@@ -11,6 +11,7 @@ mod compare;
 mod effect;
 mod history;
 mod load;
+mod making;
 mod measure;
 mod memory;
 mod notices;
@@ -27,14 +28,14 @@ pub use compare::{Asked, Compare, CompareAction, CompareFormat, DesignFrom, Lane
 pub use effect::{Answer, Effect, Inspection};
 pub use history::History;
 pub use load::{Ahead, Forecast, Known, Loading, Prediction, ReplyId, WantedLoad};
+pub use making::{MakeOffer, Making};
 pub use measure::{Doing, Measure, SweepDraft, Unfinished};
 pub use memory::{MemoryHistory, MemoryPart, MemoryParts};
 pub use notices::{Notice, NoticeAction, Notices, Severity};
 pub use quality::{HeatBy, LadderPoint, Quality, QualityAction, QualityForm};
 pub use repeat::{Measuring, Outcome, Purpose};
 pub use state::{
-    Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, MakeOffer, Making, Now, Page,
-    PromptView, Retry,
+    Activity, AppState, ContextMeter, Crash, Dialog, EngineState, FitWarning, Generating, Internal, Library, Now, Page, PromptView, Retry,
 };
 pub use telemetry::{Marker, MarkerKind, PlotRange, Points, Prefilling, Telemetry, visibly_differs};
 pub use update::compare_why_not;

@@ -1,16 +1,14 @@
 //! The state: everything the window shows and nothing it could compute.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::{
-    Ahead, Chats, Compare, History, Known, Loading, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId, Telemetry,
-    WantedLoad,
+    Ahead, Chats, Compare, History, Known, Loading, MakeOffer, Making, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId,
+    Telemetry, WantedLoad,
 };
 use crate::library::{Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
-    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, QuantizeRequest, Rendered, Resident, RunId,
-    SamplingDefaults,
+    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, Rendered, Resident, RunId, SamplingDefaults,
 };
 use crate::store::{ChatId, MessageId, Settings};
 
@@ -174,48 +172,6 @@ pub struct Crash {
     pub retry: Option<Retry>,
     /// Whether it was the engine's death (else: a load that was refused)
     pub is_death: bool,
-}
-
-/// A rung that is being made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Making {
-    /// Its job
-    pub job: JobId,
-    /// Family key
-    pub family: String,
-    /// Rung
-    pub quant: String,
-    /// What was asked for
-    pub request: QuantizeRequest,
-    /// 0 to 1
-    pub fraction: f32,
-    /// Since when, seconds
-    pub since: f64,
-    /// Whether to switch to it when it is there
-    pub then_switch: bool,
-}
-
-/// A rung that can be made, and what that takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MakeOffer {
-    /// Family key
-    pub family: String,
-    /// Family name
-    pub family_name: String,
-    /// Rung
-    pub quant: String,
-    /// From which file
-    pub source: PathBuf,
-    /// The rung of that file
-    pub source_quant: String,
-    /// Where it goes
-    pub target: PathBuf,
-    /// Bytes, estimated
-    pub size_estimate: u64,
-    /// Seconds, estimated
-    pub seconds_estimate: f64,
-    /// Whether the source has itself lost something
-    pub lossy_source: bool,
 }
 
 /// A design that does not fit.

@@ -94,6 +94,17 @@ pub enum RungState {
     },
 }
 
+impl RungState {
+    /// All files of the level, the one that is taken where nothing speaks for another first.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let (path, alternates) = match self {
+            Self::OnDisk { path, alternates, .. } => (Some(path), alternates.as_slice()),
+            _ => (None, &[][..]),
+        };
+        path.into_iter().chain(alternates).map(PathBuf::as_path)
+    }
+}
+
 impl Family {
     /// The rung of that level.
     pub fn rung(&self, quant: &str) -> Option<&Rung> {
@@ -102,10 +113,7 @@ impl Family {
 
     /// The rung a file is on.
     pub fn rung_of(&self, file: &Path) -> Option<&Rung> {
-        self.rungs.iter().find(|rung| match &rung.state {
-            RungState::OnDisk { path, alternates, .. } => path == file || alternates.iter().any(|other| other == file),
-            _ => false,
-        })
+        self.rungs.iter().find(|rung| rung.state.files().any(|other| other == file))
     }
 
     /// Levels that are there, best first, with their files.

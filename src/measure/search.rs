@@ -11,7 +11,7 @@
 //! **Paired blocks**: the finalists are measured in the order of `order::schedule` and compared by `verdict::compare`.
 //!
 //! **It ends** when no untried design has a chance of more than [`Options::doubt`] to be better than the best by [`Options::worth`], and
-//! the likeliest of them, as many as the square root of all, were tried in vain; or when the next step would not fit the budget, or the
+//! the likeliest of them, as many as twice the square root of all, were tried in vain; or when the next step would not fit the budget, or the
 //! search has taken [`Options::share`] of the time that measuring everything would. Chances are the model's, widened by how badly it
 //! foretells designs that were measured. The same seed and the same answers give the same questions.
 //!
@@ -109,9 +109,9 @@ pub struct Options {
     pub worth: f64,
     /// The chance of one that is not: 0.05
     pub doubt: f64,
-    /// How many designs are compared at the end, at most
+    /// How many designs are compared at the end: so many where as many may be the best, a few more where time allows
     pub finalists: usize,
-    /// Blocks to compare them in; an even number
+    /// Blocks to compare them in, more where time allows; an even number
     pub blocks: usize,
     /// Looks no further than this part of the time that measuring everything would take (the finals come on top): 0.2
     pub share: f64,

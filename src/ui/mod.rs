@@ -12,6 +12,7 @@ pub mod parts;
 pub mod picture;
 mod place;
 pub mod plain_text;
+mod pump;
 mod runs_files;
 pub mod runtime;
 pub mod shortcuts;

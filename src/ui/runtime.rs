@@ -12,13 +12,14 @@ use super::inbox::{Inbound, Inbox};
 use super::lanes::Lanes;
 use super::looker::{Known, Looker, remove_leftovers};
 use super::pacing::Pacing;
+use super::pump::{Speaker, spawn_pump};
 use super::runs_files::{self, RunChore};
 use super::sweeps::{self, SweepChore};
-use crate::app::{Action, Answer, Effect, QualityAction, Severity, visibly_differs};
+use crate::app::{Action, Answer, Effect, QualityAction, Severity};
 use crate::engine::{Engine, Place};
 use crate::library::{self, ScanCache};
-use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, QuantizeRequest, Sample};
-use crate::store::{Recorder, Reply, Request, SettingsFile, Store, Writer};
+use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, QuantizeRequest};
+use crate::store::{Reply, Request, SettingsFile, Store, Writer};
 
 /// Work for the thread that reads the disk.
 enum Chore {
@@ -379,93 +380,6 @@ fn answer_of(reply: Reply) -> Option<Answer> {
 /// Ends an engine's process, which can take a moment: not on this thread.
 fn end_aside(engine: Engine) {
     thread::Builder::new().name("engine-end".into()).spawn(move || drop(engine)).ok();
-}
-
-/// Takes events off the engine's channel however long no frame is painted: text goes to disk and to the inbox from here.
-fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<Inbox>, wake: Wake) -> Result<(), EngineError> {
-    let name = match speaker {
-        Speaker::Chat { .. } => "engine-events",
-        Speaker::Maker => "maker-events",
-        Speaker::Measurer => "measurer-events",
-        Speaker::Quality => "quality-events",
-    };
-    let run = move || {
-        let mut shown: Option<Sample> = None;
-        let mut last_text_job = None;
-        for mut event in events {
-            if let Speaker::Chat { recorder, .. } = &speaker {
-                recorder.event(&event);
-            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
-                continue;
-            }
-            if let Event::Tokens { batch, .. } = &mut event {
-                // kept on disk and read from there by whoever looks
-                batch.probs = Vec::new();
-            }
-            let urgency = match &event {
-                _ if matches!(speaker, Speaker::Measurer) => {
-                    if sweeps::is_worth_a_frame(&event) {
-                        Urgency::Now
-                    } else {
-                        Urgency::None
-                    }
-                }
-                Event::Tokens { job, .. } => {
-                    // the first words of a reply are waited for
-                    let is_first = last_text_job.replace(*job) != Some(*job);
-                    if is_first { Urgency::Now } else { Urgency::Soon }
-                }
-                Event::Loaded { .. } if matches!(&speaker, Speaker::Chat { reply_follows, .. } if reply_follows.load(Ordering::Relaxed)) => {
-                    Urgency::Soon
-                }
-                // a reply's first words follow soon: a frame now would only keep the cores from reading the prompt
-                Event::Progress { .. } | Event::Started { .. } | Event::QualityScores { .. } => Urgency::Soon,
-                Event::Log { .. } => Urgency::None,
-                Event::Sample { sample } => {
-                    let differs = shown.is_none_or(|shown| visibly_differs(&shown, sample));
-                    if differs {
-                        shown = Some(*sample);
-                    }
-                    if differs { Urgency::Soon } else { Urgency::None }
-                }
-                _ => Urgency::Now,
-            };
-            inbox.push(match &speaker {
-                Speaker::Chat { .. } => Inbound::Event(event),
-                Speaker::Maker => Inbound::Maker(event),
-                Speaker::Measurer => Inbound::Measurer(event),
-                Speaker::Quality => Inbound::Quality(event),
-            });
-            match urgency {
-                Urgency::Now => wake.now(),
-                Urgency::Soon => wake.soon(),
-                Urgency::None => {}
-            }
-        }
-    };
-    spawn_named(name, run)
-}
-
-/// Whose events a pump takes.
-enum Speaker {
-    /// The chat's engine; what it says is recorded
-    Chat {
-        recorder: Recorder,
-        /// A reply is asked for already, and begins as soon as the load is over
-        reply_follows: Arc<AtomicBool>,
-    },
-    /// The engine that makes rungs
-    Maker,
-    /// The engine that measures speed
-    Measurer,
-    /// The engine that measures quality
-    Quality,
-}
-
-enum Urgency {
-    Now,
-    Soon,
-    None,
 }
 
 fn spawn_worker(

@@ -5,7 +5,6 @@
 use egui::{Context, Key, KeyboardShortcut, Modifiers, Popup};
 
 use crate::app::{Action, AppState, Dialog, Page, QualityAction};
-use crate::library::RungState;
 use crate::protocol::Role;
 
 /// What a key or a line of the palette does.
@@ -265,14 +264,8 @@ pub fn stepped(zoom: f32, steps: f32) -> f32 {
 fn neighbour(state: &AppState, better: bool) -> Option<String> {
     let family = state.family()?;
     let current = &state.design()?.model;
-    let on_disk: Vec<(&str, bool)> = family
-        .rungs
-        .iter()
-        .filter_map(|rung| match &rung.state {
-            RungState::OnDisk { path, .. } => Some((rung.quant.as_str(), path == current)),
-            _ => None,
-        })
-        .collect();
+    let on_disk: Vec<(&str, bool)> =
+        family.on_disk().map(|(rung, _)| (rung.quant.as_str(), rung.state.files().any(|file| file == current))).collect();
     let at = on_disk.iter().position(|(_, is_current)| *is_current)?;
     let next = if better { at.checked_sub(1)? } else { at + 1 };
     on_disk.get(next).map(|(quant, _)| (*quant).to_owned())

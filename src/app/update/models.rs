@@ -80,8 +80,8 @@ pub(super) fn select_rung(state: &mut AppState, quant: &str, now: Now, effects: 
     let key = family.key.clone();
     let Some(rung) = family.rungs.iter().find(|rung| rung.quant == quant) else { return };
     match &rung.state {
-        RungState::OnDisk { path, .. } => {
-            let path = path.clone();
+        RungState::OnDisk { .. } => {
+            let Some(path) = file_of(state, &rung.state) else { return };
             // a switch changes the rung and nothing else, so that what is seen is the rung's doing
             let Some(current) = state.design().cloned() else { return open(state, path, now, effects) };
             if current.model != path || state.loaded.is_none() {
@@ -94,6 +94,17 @@ pub(super) fn select_rung(state: &mut AppState, quant: &str, now: Now, effects: 
             state.notices.push(Severity::Info, text, Vec::new(), None, now.secs);
         }
     }
+}
+
+/// The file of a level that a switch takes: of several copies one that is in memory already, else the one beside the file in use.
+fn file_of(state: &AppState, rung: &RungState) -> Option<PathBuf> {
+    let files: Vec<&Path> = rung.files().collect();
+    let active = state.design().map(|design| design.model.as_path());
+    let warm = state.resident.iter().rev().map(|resident| resident.design.model.as_path());
+    let in_memory = active.into_iter().chain(warm).find(|file| files.contains(file));
+    let folder = active.and_then(Path::parent);
+    let beside = || files.iter().copied().find(|file| folder.is_some() && file.parent() == folder);
+    in_memory.or_else(beside).or(files.first().copied()).map(Path::to_path_buf)
 }
 
 pub(super) fn unload(state: &mut AppState, model: Option<PathBuf>, effects: &mut Vec<Effect>) {

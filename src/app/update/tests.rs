@@ -11,6 +11,7 @@ mod meter;
 mod notebook;
 mod quality;
 mod sweeps;
+mod switches;
 mod telemetry;
 mod tokens;
 

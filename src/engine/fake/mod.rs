@@ -474,8 +474,10 @@ mod tests {
     fn what_was_read_ahead_is_found_in_the_cache() {
         let mut fake = FakeBackend::new(Script::instant(), Harm::Thread);
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&heard);
-        let job = Job::new(JobId(1), Arc::default(), move |event| log.lock().unwrap().push(event));
+        let job = Job::new(JobId(1), Arc::default(), {
+            let log = Arc::clone(&heard);
+            move |event| log.lock().unwrap().push(event)
+        });
         fake.load(&LoadRequest { design: Design::for_model("a.gguf"), keep_warm_bytes: 0 }, &job).unwrap();
         let say = |role, text: &str| Message { role, text: text.into() };
         let mut messages = vec![say(Role::User, "What is slow?"), say(Role::Assistant, "Reading memory, over and over again.")];
@@ -495,8 +497,8 @@ mod tests {
         let stats = fake.generate(&request(&messages), &job).unwrap();
         assert!(stats.cached_tokens > stats.prompt_tokens / 2, "{} of {}", stats.cached_tokens, stats.prompt_tokens);
         let said = heard.lock().unwrap();
-        let tokens_before_the_reply = said.iter().skip_while(|event| !matches!(event, Event::Started { .. })).skip(1);
-        let next = tokens_before_the_reply.take_while(|event| !matches!(event, Event::Started { .. }));
-        assert!(next.into_iter().all(|event| matches!(event, Event::Progress { .. })), "nothing is said");
+        let begins = |event: &&Event| !matches!(event, Event::Started { .. });
+        let mut before_the_reply = said.iter().skip_while(begins).skip(1).take_while(begins);
+        assert!(before_the_reply.all(|event| matches!(event, Event::Progress { .. })), "nothing is said");
     }
 }

@@ -88,8 +88,12 @@ impl Search {
     /// Everything that could be visited, with what it promises.
     fn promises(&self, view: &View) -> Vec<Promise> {
         let best = self.incumbent(view).map(|(_, mean)| mean);
-        // nothing to improve on yet: on the worst
-        let floor = best.unwrap_or_else(|| view.goal.iter().map(|b| b.mean).fold(f64::INFINITY, f64::min));
+        // nothing to improve on yet: on the worst. But a design whose goal was never measured has to beat those that only wait for their
+        // limits to be looked at, else every slow design is measured before a dear limit is
+        let worst = view.goal.iter().map(|b| b.mean).fold(f64::INFINITY, f64::min);
+        let least = 0.2 * self.options.doubt;
+        let waits = |at: &usize| view.measured.get(*at) == Some(&true) && !view.resolved(*at) && view.allowed(*at) > least;
+        let hopeful = (0..view.goal.len()).filter(waits).filter_map(|at| view.goal.get(at)).map(|b| b.mean).reduce(f64::max);
         let open = |at: &usize| self.barred.get(*at) == Some(&None) && self.tried.get(*at).is_some_and(|t| t.failed.is_none());
         let mut out = Vec::new();
         for design in (0..view.goal.len()).filter(open).filter(|at| !view.resolved(*at)) {
@@ -101,10 +105,14 @@ impl Search {
             let (load, once) = (view.costs.overhead(design), view.costs.repetition(&instruments, design));
             // where loading takes most of the time, a second repetition is nearly free (the classical choice between and within)
             let repetitions = if once > 0.0 { (load / once).sqrt().round().clamp(1.0, FIRST) } else { 1.0 };
-            let seconds = (load + repetitions * once).max(1e-6);
+            // and what is still to be looked at before it could be the best
+            let later = view.costs.repetition(&self.left_out(view, design, &instruments), design);
+            let seconds = (load + repetitions * once + later).max(1e-6);
             let chance = self.chance(view, design, best);
+            let is_measured = view.measured.get(design) == Some(&true);
+            let floor = best.or(hopeful.filter(|_| !is_measured)).unwrap_or(worst);
             let score = belief.improvement(floor) * view.allowed(design) / seconds;
-            let why = if view.measured.get(design) == Some(&true) { Why::Limits } else { Why::Promising };
+            let why = if is_measured { Why::Limits } else { Why::Promising };
             let ask = Ask { design, instruments, repetitions: repetitions as usize, why };
             out.push(Promise { ask, chance, score });
         }
@@ -122,6 +130,14 @@ impl Search {
         });
         let goal = (!measured).then_some(self.problem.goal.index);
         self.instruments_for(goal.into_iter().chain(missing.map(|(_, limit)| limit.axis)))
+    }
+
+    /// The instruments for limits of a design that were not looked at and that a visit with `instruments` leaves out.
+    fn left_out(&self, view: &View, design: usize, instruments: &[usize]) -> Vec<usize> {
+        let missing = |(at, _): &(usize, _)| view.looked.get(*at).and_then(|of| of.get(design)) == Some(&false);
+        let limits = self.problem.limits.iter().enumerate().filter(missing).map(|(_, limit)| limit.axis);
+        let needed = self.instruments_for(limits);
+        needed.into_iter().filter(|at| !instruments.contains(at)).collect()
     }
 
     /// The next step, once the opening is done.
@@ -167,18 +183,18 @@ impl Search {
     }
 
     /// The likeliest of the unlikely: the model may be surer of itself than it should be. So many of them in a row must fail to be better
-    /// before it is believed: the square root of the number of designs.
+    /// before it is believed: twice the square root of the number of designs.
     fn check(&mut self, view: &View, options: Vec<Promise>, best: f64) -> Option<Ask> {
         if best > self.checked.1 + 0.5 * self.options.worth {
             self.checked = (0, best);
         }
-        if self.checked.0 as f64 >= (view.goal.len() as f64).sqrt() {
+        if self.checked.0 as f64 >= 2.0 * (view.goal.len() as f64).sqrt() {
             return None;
         }
         let doubtful = |promise: &Promise| {
             let belief = view.goal.get(promise.ask.design).copied()?;
             let wide = gauss::Belief { sd: 2.0 * belief.sd, ..belief };
-            Some(wide.above(best) * view.allowed(promise.ask.design).sqrt())
+            Some(wide.above(best) * view.allowed(promise.ask.design).powf(0.25))
         };
         let mut top: Option<(f64, Ask)> = None;
         for promise in options {

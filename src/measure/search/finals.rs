@@ -12,7 +12,15 @@ use super::{Ask, End, Search, Step, Why};
 const MOST: usize = 4;
 
 /// How many survivors get repetitions in the first round.
-const FIELD: usize = 8;
+const FIELD: usize = 12;
+
+/// Most finalists and blocks, where the time that a search may take allows for more than it must compare: figures that repetitions scatter by
+/// a tenth need them.
+const MOST_FINALISTS: usize = 5;
+/// See `MOST_FINALISTS`.
+const MOST_BLOCKS: usize = 12;
+/// What the finals may take beyond the share of the search, as a part of the time that measuring everything would.
+const FINALS_SHARE: f64 = 0.03;
 
 /// The finalists and what each of them measured in each block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,8 +92,12 @@ impl Search {
             return Step::Done(end);
         }
         let mut field = self.contenders(view);
-        if let Some(ask) =
-            field.iter().take(self.options.finalists).find_map(|design| self.edge(view, *design)).filter(|ask| !self.over(ask, 0.0))
+        if let Some(ask) = self
+            .rejected(view)
+            .iter()
+            .chain(field.iter().take(self.options.finalists))
+            .find_map(|design| self.edge(view, *design))
+            .filter(|ask| !self.over(ask, 0.0))
         {
             return Step::Measure(ask);
         }
@@ -111,6 +123,16 @@ impl Search {
         self.start_finals(view, &field, end)
     }
 
+    /// Designs that would be better than the best if a limit that they seem to break held after all, the best first: one slow repetition
+    /// must not cost a design its place.
+    fn rejected(&self, view: &View) -> Vec<usize> {
+        let Some((best, top)) = self.incumbent(view) else { return Vec::new() };
+        let mut out: Vec<(usize, f64)> = view.goal.iter().map(|belief| belief.mean).enumerate().collect();
+        out.retain(|(design, mean)| *design != best && *mean > top && view.resolved(*design) && view.allowed(*design) < 0.5);
+        out.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        out.into_iter().map(|(design, _)| design).collect()
+    }
+
     /// More repetitions for a limit that a design may or may not keep to.
     fn edge(&self, view: &View, design: usize) -> Option<Ask> {
         let near = self.problem.limits.iter().zip(&view.holds).find(|(limit, holds)| {
@@ -123,8 +145,9 @@ impl Search {
     }
 
     fn start_finals(&mut self, view: &View, field: &[usize], end: End) -> Step {
+        let least = self.options.finalists.max(2);
         let mut designs = field.to_vec();
-        designs.truncate(self.options.finalists.max(2));
+        designs.truncate(least.max(MOST_FINALISTS));
         if designs.len() < 2 {
             // nothing else may be the best: nothing to compare
             return Step::Done(end);
@@ -133,6 +156,13 @@ impl Search {
         let visit = |design: usize| view.costs.overhead(design) + view.costs.repetition(&instruments, design);
         let (mut blocks, left) = (self.options.blocks, self.options.budget.map_or(f64::INFINITY, |b| b - self.spent));
         let cost = |designs: &[usize], blocks: usize| blocks as f64 * designs.iter().map(|d| visit(*d)).sum::<f64>();
+        let room = left.min((self.options.share + FINALS_SHARE) * self.exhaustive(view) - self.spent);
+        while designs.len() > least && cost(&designs, blocks) > room {
+            designs.pop();
+        }
+        while blocks + 2 <= MOST_BLOCKS && cost(&designs, blocks + 2) <= room {
+            blocks += 2;
+        }
         while designs.len() > 2 && cost(&designs, blocks) > left {
             designs.pop();
         }

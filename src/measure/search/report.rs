@@ -1,5 +1,7 @@
 //! What a search found, and why nothing else can win.
 
+use std::collections::BTreeSet;
+
 use super::super::pareto::Better;
 use super::super::verdict::Verdict;
 use super::model::View;
@@ -130,9 +132,29 @@ impl Search {
     }
 
     pub(super) fn exhaustive(&self, view: &View) -> f64 {
-        let instruments = self.instruments_for(std::iter::once(self.problem.goal.index).chain(self.problem.limits.iter().map(|l| l.axis)));
-        let of = |at: usize| view.costs.overhead(at) + EXHAUSTIVE * view.costs.repetition(&instruments, at);
-        (0..view.goal.len()).map(of).sum()
+        let needed = self.instruments_for(std::iter::once(self.problem.goal.index).chain(self.problem.limits.iter().map(|l| l.axis)));
+        // what hangs on a few features is measured once for all designs that are alike in them
+        let (shared, own): (Vec<usize>, Vec<usize>) = needed.into_iter().partition(|at| self.shared_by(*at).is_some());
+        let of = |at: usize| view.costs.overhead(at) + EXHAUSTIVE * view.costs.repetition(&own, at);
+        let open = (0..view.goal.len()).filter(|at| self.barred.get(*at) == Some(&None));
+        let once = |instrument: usize| -> f64 {
+            let mut seen = BTreeSet::new();
+            let first = |at: &usize| {
+                let features = self.shared_by(instrument).unwrap_or_default();
+                let levels = self.problem.designs.get(*at).map_or(&[][..], |design| &design.levels);
+                seen.insert(features.iter().filter_map(|feature| levels.get(*feature)).collect::<Vec<_>>())
+            };
+            open.clone().filter(first).map(|at| view.costs.repetition(&[instrument], at)).sum()
+        };
+        open.clone().map(of).sum::<f64>() + shared.into_iter().map(once).sum::<f64>()
+    }
+
+    /// The features that all figures of an instrument hang on, where they do not hang on all features.
+    fn shared_by(&self, instrument: usize) -> Option<&[usize]> {
+        let figures = &self.problem.instruments.get(instrument)?.figures;
+        let mut of = figures.iter().map(|figure| self.problem.figures.get(*figure)?.depends_on.as_deref());
+        let first = of.next()??;
+        of.all(|other| other == Some(first)).then_some(first)
     }
 
     fn standing(&self, view: &View, design: usize, best: Option<usize>) -> Standing {

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cooling::Cooling;
-use super::plan::{SweepPlan, of_the_same_quality, one_of_each_quality};
+use super::plan::{Candidate, SweepPlan, of_the_same_quality, one_of_each_quality};
 use super::seek::{Answer, Found, PP, QUALITY, Seeker, TG};
 use super::step::{End, Loss, Outcome, Row, Step};
 use crate::measure::MetricLimit;
 use crate::measure::order::{Slot, schedule};
 use crate::measure::stats;
-use crate::protocol::{BenchPlan, BenchRow, BenchTest, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Warmup};
+use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Warmup};
 
 /// How often a measurement may be found unfinished before its design is given up: the program that measured it ended, and may again.
 const INTERRUPTIONS: u32 = 2;
@@ -182,7 +182,10 @@ impl Sweep {
 
     fn quality_step(&self, together: &[usize]) -> Step {
         let Some(quality) = &self.plan.quality else { return Step::Done(End::Complete) };
-        let designs = together.iter().filter_map(|i| self.plan.candidates.get(*i)).map(|candidate| candidate.design.clone());
+        // neither threads nor batches change what a model says, but how long it takes: those of the reference are as good as any
+        let Design { threads, threads_batch, n_batch, n_ubatch, .. } = quality.reference;
+        let as_fast = |candidate: &Candidate| Design { threads, threads_batch, n_batch, n_ubatch, ..candidate.design.clone() };
+        let designs = together.iter().filter_map(|i| self.plan.candidates.get(*i)).map(as_fast);
         let plan = QualityPlan {
             reference: quality.reference.clone(),
             candidates: designs.collect(),

@@ -35,8 +35,6 @@ const SETTLE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(12);
 /// Longest drive, seconds.
 const LIMIT_SECONDS: f64 = 420.0;
-/// An order to unload that nothing came of for so long is given again, seconds.
-const ASK_AGAIN: f64 = 5.0;
 /// Lines of the engine that are told when a drive does not get on.
 const LAST_LINES: usize = 4;
 /// Tokens of a reply after which the rung is clicked.
@@ -63,7 +61,7 @@ enum Step {
     /// The first rung goes on; it is stopped
     Flipped,
     /// The other rung is unloaded, so that it can be switched to again
-    Unloading { since: f64 },
+    Unloading,
     /// Nothing happens
     Idle,
     /// A picture is taken
@@ -211,14 +209,18 @@ impl Driver {
         }
         let is_idle = state.can_generate() && state.is_quiet();
         match self.step {
-            Step::Load if is_idle && state.library.was_scanned => {
+            // the folder of a file that was opened by hand is scanned with its load, or after it
+            Step::Load if is_idle && state.library.was_scanned && state.family().is_some() => {
                 self.step = Step::Ask;
                 Some(Action::NewChat)
             }
             Step::Ask if is_idle => self.ask(state, pacing),
             Step::Windowed => self.windowed(state, is_idle, pacing, ctx),
             Step::Headless => self.headless(state, now, pacing, ctx),
-            Step::Switch | Step::Flip if is_idle && self.click.is_none() && self.flipped.is_none() => {
+            // the reply ended by itself before the click, or between the click and its effect
+            Step::Switch | Step::Flip
+                if is_idle && self.flipped.is_none() && self.click.as_ref().is_none_or(|click| click.parts.loaded.is_some()) =>
+            {
                 let text = "The model's replies are too short to switch in their middle";
                 self.end(pacing, ctx, Err(EngineError::new(ErrorKind::Unsupported, text).hint("Use another model")))
             }
@@ -229,16 +231,12 @@ impl Driver {
             Step::Switched if is_idle => self.bare_switch(pacing, ctx),
             Step::BareSwitch => self.after_bare_switch(state, pacing, ctx),
             Step::Flipped if is_idle => {
-                self.step = Step::Unloading { since: now };
+                self.step = Step::Unloading;
                 other_file(state).map(|file| Action::Unload(Some(file)))
             }
-            Step::Unloading { .. } if is_idle && state.resident.len() <= 1 => {
+            Step::Unloading if is_idle && state.resident.len() <= 1 => {
                 let enough = self.figures.flips.len() >= SWITCHES || now > ENOUGH_SECONDS;
                 if enough { self.rest(pacing, ctx) } else { self.begin_switch(state) }
-            }
-            Step::Unloading { since } if is_idle && now - since > ASK_AGAIN => {
-                self.step = Step::Unloading { since: now };
-                other_file(state).map(|file| Action::Unload(Some(file)))
             }
             Step::Idle => self.watch_idle(now, ctx),
             Step::Picture { since } => self.picture(since, now, pacing, ctx),
@@ -438,8 +436,7 @@ fn other_rung(state: &AppState) -> Option<String> {
 fn stuck(state: &AppState) -> String {
     let resident = state.resident.iter().map(|resident| {
         let word = if resident.active { "active" } else { "warm" };
-        let name = resident.design.model.file_name().unwrap_or_default();
-        format!("{} is {word}", name.display())
+        format!("{} is {word}", resident.design.model.display())
     });
     let ready = state.why_not_ready().unwrap_or("ready for a reply").to_owned();
     let quiet = if state.is_quiet() { "nothing runs in the background" } else { "something runs in the background" };

@@ -274,8 +274,13 @@ fn buttons(ui: &mut Ui, state: &AppState, family: &Family, rung: &RungView<'_>, 
                 if ui.button("Copy the path").clicked() {
                     actions.push(Action::Copy(path.display().to_string()));
                 }
-                if is_resident && ui.button("Unload").clicked() {
-                    actions.push(Action::Unload(Some(path.clone())));
+                // of several copies the one that is in memory
+                let mut warm = state.resident.iter().rev().map(|resident| &resident.design.model);
+                let loaded = warm.find(|model| rung.state.files().any(|file| file == model.as_path()));
+                if let Some(loaded) = loaded.filter(|_| is_resident)
+                    && ui.button("Unload").clicked()
+                {
+                    actions.push(Action::Unload(Some(loaded.clone())));
                 }
             });
             if rung.key == widgets::RungState::Active || matches!(rung.key, widgets::RungState::Loading(_)) {

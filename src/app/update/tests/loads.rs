@@ -12,7 +12,7 @@ fn rung(quant: &str, path: &str) -> Rung {
 }
 
 /// As `ready`, with a ladder of three rungs.
-fn ready_with_ladder() -> AppState {
+pub(super) fn ready_with_ladder() -> AppState {
     let mut state = ready();
     state.library.families = vec![Family {
         key: "a".into(),
@@ -37,17 +37,17 @@ fn one_file_under_two_names_is_one_rung() {
     assert_eq!((loading.design.model.as_path(), loading.from.as_deref()), (Path::new("a-Q8_0.gguf"), Some("Q4_1")), "a switch");
 }
 
-fn select(state: &mut AppState, quant: &str, at: f64) -> Vec<Effect> {
+pub(super) fn select(state: &mut AppState, quant: &str, at: f64) -> Vec<Effect> {
     on_action(state, Action::SelectRung(quant.into()), now(at))
 }
 
 /// Ends the load that runs well.
-fn loaded(state: &mut AppState, quant: &str, at: f64) -> Vec<Effect> {
+pub(super) fn loaded(state: &mut AppState, quant: &str, at: f64) -> Vec<Effect> {
     let job = state.loading().expect("a load runs").job;
     on_event(state, Event::Loaded { job, report: report(&format!("a-{quant}.gguf"), quant) }, now(at))
 }
 
-fn load_cancelled(state: &mut AppState, at: f64) -> Vec<Effect> {
+pub(super) fn load_cancelled(state: &mut AppState, at: f64) -> Vec<Effect> {
     let job = state.loading().expect("a load runs").job;
     on_event(state, Event::Failed { job, error: EngineError::cancelled() }, now(at))
 }
@@ -58,7 +58,7 @@ fn said(state: &AppState) -> Vec<&str> {
 }
 
 /// A reply of one word that was stopped for Q8_0, which is being loaded now.
-fn switching() -> AppState {
+pub(super) fn switching() -> AppState {
     let mut state = ready_with_ladder();
     let job = replying(&mut state);
     tokens(&mut state, "Half", 1);
@@ -78,12 +78,12 @@ fn ahead(effects: &[Effect]) -> &crate::protocol::GenerateRequest {
 }
 
 /// The job of the rest of the reply, which waits in the engine behind the load.
-fn job_ahead(state: &AppState) -> JobId {
+pub(super) fn ahead_job(state: &AppState) -> JobId {
     state.internal.ahead.expect("it was asked for").job
 }
 
 /// Whether the reply is saved as it stood before.
-fn saves_as(effects: &[Effect], text: &str, as_state: MessageState) -> bool {
+pub(super) fn saves_as(effects: &[Effect], text: &str, as_state: MessageState) -> bool {
     let is_it = |op: &Op| matches!(op, Op::PutMessage(message) if message.text == text && message.state == as_state);
     effects.iter().any(|effect| matches!(effect, Effect::Save { ops, .. } if ops.iter().any(is_it)))
 }
@@ -91,7 +91,7 @@ fn saves_as(effects: &[Effect], text: &str, as_state: MessageState) -> bool {
 #[test]
 fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
     let mut state = switching();
-    let waits = job_ahead(&state);
+    let waits = ahead_job(&state);
     let effects = loaded(&mut state, "Q8_0", 4.0);
     assert!(!generates(&effects) && !cancels(&effects, waits), "it was asked for before: {effects:?}");
     let is_streaming = |op: &Op| matches!(op, Op::PutMessage(_));
@@ -102,58 +102,6 @@ fn another_rung_in_the_middle_of_a_reply_goes_on_with_it() {
     assert_eq!((running(&state), state.internal.ahead), (waits, None));
     tokens(&mut state, " done", 1);
     assert_eq!(shown(&state)[1].1, "Half done");
-}
-
-#[test]
-fn a_file_looked_at_a_moment_ago_is_not_looked_at_again_while_it_fits() {
-    let sample = |available| crate::protocol::Sample { available, total: 8_000_000_000, ..crate::protocol::Sample::default() };
-    let looks = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Inspect { .. }));
-    for (at, available, again) in [(20.0, 8_000_000_000, false), (20.0, 1_000, true), (90.0, 8_000_000_000, true)] {
-        let mut state = ready_with_ladder();
-        let effects = select(&mut state, "Q8_0", 3.0);
-        assert!(looks(&effects), "it has never been looked at");
-        inspected(&mut state, &effects, true);
-        loaded(&mut state, "Q8_0", 4.0);
-        let effects = select(&mut state, "Q2_K", 5.0);
-        inspected(&mut state, &effects, true);
-        loaded(&mut state, "Q2_K", 6.0);
-        state.telemetry.sample = Some(sample(available));
-        let effects = select(&mut state, "Q8_0", at);
-        assert_eq!(looks(&effects), again, "after {at} s with {available} bytes to be had: {effects:?}");
-        assert_eq!(loads(&effects).is_some(), !again);
-    }
-}
-
-#[test]
-fn the_rest_of_a_reply_is_saved_before_the_engine_hears_of_it_and_taken_back_with_the_load() {
-    let mut state = ready_with_ladder();
-    let job = replying(&mut state);
-    tokens(&mut state, "Half", 1);
-    let effects = select(&mut state, "Q8_0", 3.0);
-    inspected(&mut state, &effects, true);
-    let effects = on_event(&mut state, Event::Generated { job, stats: cancelled(1) }, now(3.5));
-    let place = |is: fn(&Effect) -> bool| effects.iter().rposition(is).expect("it is there");
-    let (save, begin) = (place(|e| matches!(e, Effect::Save { .. })), place(|e| matches!(e, Effect::BeginReply(_, _, 4))));
-    assert!(save < begin && begin < place(|e| matches!(e, Effect::Send(Command::Generate { .. }))), "{effects:?}");
-    assert!(saves_as(&effects, "Half", MessageState::Streaming));
-
-    let waits = job_ahead(&state);
-    let effects = load_cancelled(&mut state, 4.0);
-    assert!(cancels(&effects, waits) && saves_as(&effects, "Half", MessageState::Whole), "{effects:?}");
-    assert_eq!(state.internal.ahead, None);
-
-    // Stop takes it back at once, another choice once the load has given way
-    let mut state = switching();
-    let waits = job_ahead(&state);
-    assert!(cancels(&on_action(&mut state, Action::Stop, now(3.6)), waits));
-    let mut state = switching();
-    let waits = job_ahead(&state);
-    select(&mut state, "Q2_K", 3.6);
-    let effects = load_cancelled(&mut state, 3.7);
-    assert!(cancels(&effects, waits), "{effects:?}");
-    let effects = inspected(&mut state, &effects, true);
-    assert!(loads(&effects).is_some());
-    assert!(generates(&loaded(&mut state, "Q2_K", 4.0)), "asked for in the ordinary way");
 }
 
 #[test]
