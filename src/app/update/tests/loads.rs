@@ -26,17 +26,6 @@ pub(super) fn ready_with_ladder() -> AppState {
     state
 }
 
-#[test]
-fn one_file_under_two_names_is_one_rung() {
-    let mut state = ready_with_ladder();
-    let effects = on_action(&mut state, Action::OpenModel("linked/a-Q8_0.gguf".into()), now(3.0));
-    let Some(Effect::Inspect { design, .. }) = effects.into_iter().next() else { panic!("it is looked at first") };
-    let result = Box::new(Ok(Inspection { model: "a-Q8_0.gguf".into(), ..inspection(&design, true) }));
-    on_answer(&mut state, Answer::Inspected { design, result }, now(3.1));
-    let loading = state.loading().expect("it is loaded");
-    assert_eq!((loading.design.model.as_path(), loading.from.as_deref()), (Path::new("a-Q8_0.gguf"), Some("Q4_1")), "a switch");
-}
-
 pub(super) fn select(state: &mut AppState, quant: &str, at: f64) -> Vec<Effect> {
     on_action(state, Action::SelectRung(quant.into()), now(at))
 }
