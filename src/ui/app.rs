@@ -43,6 +43,9 @@ struct Learn {
     at: f64,
 }
 
+/// Until then a switch in the middle of a reply is seen, whatever the engine does.
+const SWITCH_FRAME: Duration = Duration::from_millis(60);
+
 impl App {
     /// The application over what was remembered; `model` is opened at once.
     pub fn new(
@@ -211,9 +214,11 @@ impl App {
                 driver.on_action(&action, self.began.elapsed().as_secs_f64());
             }
             let now = self.now();
+            // what the engine answers to a switch in the middle of a reply comes at once, and a frame before it would hold it up
+            let is_answered = matches!(action, Action::SelectRung(_)) && self.state.generating().is_some();
             let effects = update::on_action(&mut self.state, action, now);
             self.carry_out(effects, Some(ctx));
-            repaint_once(ctx);
+            if is_answered { ctx.request_repaint_after(SWITCH_FRAME) } else { repaint_once(ctx) }
         }
     }
 

@@ -67,8 +67,10 @@ pub struct Figures {
     pub painted: Painted,
     /// Share of one core that the idle window took, percent, and over how many seconds
     pub idle: Option<(f64, f64)>,
-    /// Largest resident memory of the window's process, bytes
-    pub window_rss: u64,
+    /// Resident memory of the window's process, bytes: as it was last, at rest
+    pub rss: u64,
+    /// The same at its largest
+    pub rss_peak: u64,
     /// Switches to a rung that was not loaded
     pub switches: Vec<Flip>,
     /// Load and first token of the same file and prompt without a window, milliseconds, one a switch
@@ -104,7 +106,8 @@ impl Figures {
             "decode_samples": { "windowed": self.windowed, "headless": self.headless },
             "ui_cpu_percent_idle": self.idle.map(|(percent, _)| percent),
             "idle_seconds": self.idle.map(|(_, seconds)| seconds),
-            "ui_rss_bytes": self.window_rss,
+            "ui_rss_bytes": self.rss,
+            "ui_rss_peak_bytes": self.rss_peak,
             "switch_ms": stats::median(&ms(&self.switches)),
             "switch_bare_ms": stats::median(&self.bare_ms),
             "switch_ratio": ratio(&ms(&self.switches), &self.bare_ms),

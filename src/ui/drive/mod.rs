@@ -185,7 +185,10 @@ impl Driver {
                 }
             }
             Event::Generated { stats, .. } if stats.predicted_tokens > 8 => self.replied = Some(stats.decode_tps),
-            Event::Sample { sample } => self.figures.window_rss = self.figures.window_rss.max(sample.window.rss),
+            Event::Sample { sample } => {
+                self.figures.rss = sample.window.rss;
+                self.figures.rss_peak = self.figures.rss_peak.max(sample.window.rss);
+            }
             _ => {}
         }
     }
