@@ -33,6 +33,8 @@ fetch_model || die "The tests need the starter model" "Put $model_name into mode
 export INFERSCOPE_REQUIRE_MODEL=1 INFERSCOPE_REQUIRE_RENDER=1
 
 if cargo fmt --version >/dev/null 2>&1; then step "Format" cargo fmt --check; else say "rustfmt is not installed: format not checked"; fi
+# what is compiled once and thrown away need not be kept in pieces for the next edit
+[[ -z ${CI:-} ]] || export CARGO_INCREMENTAL=0
 # one profile and one choice of targets throughout, so that llama.cpp and the libraries are compiled once
 step "Build" cargo build --locked --all-targets
 if command -v clippy-driver >/dev/null; then

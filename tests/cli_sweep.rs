@@ -182,7 +182,17 @@ fn ctrl_c_keeps_what_was_measured() {
     Script::instant().fault(Point::Bench, "", Fault::Pause(0.4)).write(&script).unwrap();
     let args = ["sweep", "m/tiny-F16.gguf", "-r", "50", "--json", "--name", "mine", "--fake", script.to_str().unwrap()];
     let child = desk.process(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    // it is kept before and after every step: once one block is there, it can be stopped
+    let file = inferscope::store::sweeps::file(&desk.path("home").join("data"), "mine");
+    let has_begun = || {
+        let kept = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        kept.is_some_and(|kept| kept["rows"][0]["blocks"].as_u64() >= Some(1))
+    };
+    let patience = std::time::Instant::now();
+    while !has_begun() {
+        assert!(patience.elapsed().as_secs() < 60, "no block is kept in {}", file.display());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let (status, value) = document(&child.wait_with_output().unwrap());
     assert_eq!((status, value["ended"].as_str()), (1, Some("cancelled")), "{value}");
