@@ -7,14 +7,17 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
 use inferscope::engine::backend::{Backend as _, Job};
 use inferscope::engine::llama::LlamaBackend;
 use inferscope::measure::quality::report;
-use inferscope::protocol::{Design, Event, JobId, Message, QualityPlan, QualityText, Role};
+use inferscope::protocol::{
+    CacheType, Design, EngineError, ErrorKind, Event, FlashAttention, JobId, Message, QualityBatch, QualityPlan, QualityText, Role,
+};
 use serde_json::Value;
 use support::gguf::{Tiny, tiny_llama};
 
@@ -156,4 +159,99 @@ fn of_a_chat_only_what_the_assistant_said_is_scored_in_one_read() {
     let reads: Vec<u64> = events.iter().filter_map(|e| if let Event::Progress { done, .. } = e { Some(*done) } else { None }).collect();
     let read = 2 * (layout.n_ctx as u64 - 1);
     assert!(reads.last().is_some_and(|last| *last == read), "one read a model, {read} tokens: {reads:?}");
+}
+
+/// Runs a plan in this process; `hear` sees every event as it comes, with the flag that cancels the job.
+fn hear(plan: &QualityPlan, hear: impl Fn(&Event, &AtomicBool) + Send + 'static) -> Result<(), EngineError> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancel);
+    let job = Job::new(JobId(1), cancel, move |event| hear(&event, &flag));
+    LlamaBackend::new(|_, _| {}).unwrap().quality(plan, &job)
+}
+
+/// The scores of a plan in the order in which they came.
+fn batches(plan: &QualityPlan) -> Vec<QualityBatch> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&heard);
+    let listen = move |event: &Event, _: &AtomicBool| {
+        if let Event::QualityScores { batch, .. } = event {
+            into.lock().unwrap().push(batch.clone());
+        }
+    };
+    hear(plan, listen).unwrap();
+    let batches = heard.lock().unwrap().clone();
+    batches
+}
+
+/// Several candidates of one and of another file, on so many threads.
+fn several(reference: &Path, other: &Path, threads: u32) -> QualityPlan {
+    let design = |path: &Path| Design { threads, flash_attention: FlashAttention::On, ..Design::for_model(path) };
+    let coarse = |kind| Design { type_k: kind, type_v: kind, ..design(reference) };
+    QualityPlan {
+        reference: design(reference),
+        candidates: vec![design(other), design(reference), coarse(CacheType::Q4_0), coarse(CacheType::Q8_0)],
+        text: QualityText::Plain(include_str!("../ARCHITECTURE.md").to_owned()),
+        n_ctx: 512,
+        max_chunks: 5,
+        tight: None,
+        one_at_a_time: false,
+    }
+}
+
+#[test]
+fn models_that_read_at_the_same_time_score_as_one_after_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a.gguf"), dir.path().join("b.gguf"));
+    tiny_llama(&a, &Tiny::default());
+    tiny_llama(&b, &Tiny { seed: 77, ..Tiny::default() });
+    for (tight, chunks) in [(None, 5), (Some(0.5), 1)] {
+        // with one thread there is nothing to divide
+        let in_turn = batches(&QualityPlan { tight, ..several(&a, &b, 1) });
+        assert_eq!(in_turn.iter().map(|batch| batch.scores.len()).sum::<usize>(), chunks * 4 * 255, "{tight:?}");
+        for threads in [2, 3, 8] {
+            let at_once = batches(&QualityPlan { tight, ..several(&a, &b, threads) });
+            let place = |batch: &QualityBatch| (batch.first, batch.candidate, batch.scores.len());
+            assert!(in_turn.iter().map(place).eq(at_once.iter().map(place)), "{threads} threads: in the order of text and candidates");
+            assert!(in_turn.iter().map(|batch| &batch.names).eq(at_once.iter().map(|batch| &batch.names)), "each token is named once");
+            for (one, other) in in_turn.iter().zip(&at_once) {
+                for (x, y) in one.scores.iter().zip(&other.scores) {
+                    let off = [x.nll_ref - y.nll_ref, x.nll_cand - y.nll_cand, x.kld - y.kld, x.delta_p - y.delta_p];
+                    assert!(off.iter().all(|off| off.abs() < 1e-4), "{threads} threads, candidate {}: {x:?}, {y:?}", one.candidate);
+                }
+            }
+            let itself = at_once.iter().filter(|batch| batch.candidate == 1).flat_map(|batch| &batch.scores);
+            assert!(itself.clone().all(|score| score.kld < 1e-6 && score.same_top), "{threads} threads: a design against itself");
+        }
+    }
+}
+
+#[test]
+fn of_several_contexts_the_one_that_cannot_be_made_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let tiny = dir.path().join("tiny.gguf");
+    tiny_llama(&tiny, &Tiny::default());
+    for threads in [1, 4] {
+        let mut plan = several(&tiny, &tiny, threads);
+        plan.candidates[2].flash_attention = FlashAttention::Off;
+        let error = hear(&plan, |_, _| {}).unwrap_err();
+        assert!(error.kind == ErrorKind::InvalidRequest && error.message.contains("flash attention"), "{error}");
+    }
+}
+
+#[test]
+fn a_cancelled_comparison_ends_within_a_second() {
+    let Some(model) = model() else { return };
+    for threads in [1, 2] {
+        let cancelled = Arc::new(Mutex::new(None));
+        let when = Arc::clone(&cancelled);
+        let ended = hear(&several(&model, &model, threads), move |event, flag| {
+            // the others are in the middle of theirs
+            if matches!(event, Event::QualityScores { .. }) && !flag.swap(true, Ordering::Relaxed) {
+                *when.lock().unwrap() = Some(Instant::now());
+            }
+        });
+        let took = cancelled.lock().unwrap().expect("something was scored").elapsed();
+        assert_eq!(ended.unwrap_err().kind, ErrorKind::Cancelled);
+        assert!(took < Duration::from_secs(1), "{threads} threads: {took:?}");
+    }
 }

@@ -133,8 +133,7 @@ pub(super) fn check_memory(header: &Header, design: &Design) -> Result<(), Engin
     let total = library::MachineMemory::read().total;
     let bytes = need.kv.saturating_add(need.compute).saturating_add(weights);
     // With a GPU the cache may lie elsewhere.
-    let elsewhere = llama_cpp_2::list_llama_ggml_backend_devices().iter().any(|device| device.device_type == Gpu);
-    if total == 0 || elsewhere || bytes <= total {
+    if total == 0 || has_gpu() || bytes <= total {
         return Ok(());
     }
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
@@ -144,6 +143,11 @@ pub(super) fn check_memory(header: &Header, design: &Design) -> Result<(), Engin
     )
     .hint("Choose a smaller context or quantization level")
     .path(&header.path))
+}
+
+/// Whether this build found a GPU.
+pub(super) fn has_gpu() -> bool {
+    llama_cpp_2::list_llama_ggml_backend_devices().iter().any(|device| device.device_type == Gpu)
 }
 
 /// A path as llama.cpp wants it.

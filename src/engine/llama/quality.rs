@@ -1,18 +1,23 @@
-//! Quality of designs against a reference, side by side: every model reads the same chunk, and their logits are compared where they lie.
-//! No logits are kept, copied or written.
+//! Quality of designs against a reference, side by side: every model reads the same chunks, several at the same time (`board.rs` says who,
+//! `together.rs` does it), and a candidate's logits are compared where they lie. Of the reference's rows, copies of two steps are kept; no
+//! logits are written.
 //!
 //! Chunks, scored positions and the start of each chunk are llama-perplexity's (`tools/perplexity/perplexity.cpp`): the text is cut into
 //! chunks of `n_ctx` tokens, what is left over is not read; the first token of a chunk is replaced by BOS where the model wants one; of
 //! each chunk the tokens from `n_ctx / 2 + 1` on are scored.
 
+mod board;
+mod open;
 mod plan;
 mod score;
+mod together;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use self::plan::Text;
-use self::score::{Judge, Names};
+use self::score::Names;
 use super::context::Ctx;
 use super::load;
 use super::logs::{Capture, Sink};
@@ -30,6 +35,25 @@ struct Reader {
     ctx: Ctx,
 }
 
+impl Reader {
+    /// Makes the context of a design for decodes of at most `most` tokens; `cancel` ends one that runs.
+    fn open(
+        model: &Arc<Model>,
+        design: &Design,
+        text: &Text,
+        most: usize,
+        capture: &Capture,
+        cancel: Arc<AtomicBool>,
+    ) -> Result<Self, EngineError> {
+        let open = load::ctx_params(design, &model.info);
+        let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let want = super::context::CtxParams { n_ctx: tokens(text.longest()), n_batch: tokens(most), swa_full: false, ..open };
+        let mut ctx = load::make_ctx(model, &want, capture)?;
+        ctx.cancel_with(Some(cancel));
+        Ok(Self { ctx })
+    }
+}
+
 /// Compares a plan's candidates with its reference.
 ///
 /// # Errors
@@ -38,7 +62,7 @@ struct Reader {
 pub(super) fn quality(plan: &QualityPlan, sink: &Sink, job: &Job) -> Result<(), EngineError> {
     plan::check_vocabularies(plan)?;
     let capture = Capture::start(sink);
-    let mut loader = Loader { capture: &capture, job, models: Vec::new() };
+    let mut loader = Loader { sink, capture: &capture, job, models: Vec::new() };
     let reference = loader.model(&plan.reference)?;
     let text = Text::of(plan, &reference, job)?;
     let fits = !plan.one_at_a_time && loader.has_room_for(&plan.candidates);
@@ -52,21 +76,29 @@ pub(super) fn quality(plan: &QualityPlan, sink: &Sink, job: &Job) -> Result<(), 
         done: 0,
         total: text.tokens_read() * (1 + plan.candidates.len() as u64),
     };
-    if fits { run.together(&mut loader, &reference) } else { run.in_turn(&mut loader, reference) }
+    if fits { together::run(&mut run, &loader, &reference) } else { run.in_turn(&mut loader, reference) }
 }
 
 /// Loads models, each file once.
 struct Loader<'a> {
+    sink: &'a Sink,
     capture: &'a Capture,
     job: &'a Job,
     models: Vec<(Design, Arc<Model>)>,
 }
 
 impl Loader<'_> {
+    fn is_loaded_alike(a: &Design, b: &Design) -> bool {
+        (&a.model, a.mmap, a.mlock, a.gpu_layers) == (&b.model, b.mmap, b.mlock, b.gpu_layers)
+    }
+
+    fn known(&self, design: &Design) -> Option<Arc<Model>> {
+        self.models.iter().find(|(known, _)| Self::is_loaded_alike(known, design)).map(|(_, model)| Arc::clone(model))
+    }
+
     fn model(&mut self, design: &Design) -> Result<Arc<Model>, EngineError> {
-        let how = |d: &Design| (d.model.clone(), d.mmap, d.mlock, d.gpu_layers);
-        if let Some((_, model)) = self.models.iter().find(|(known, _)| how(known) == how(design)) {
-            return Ok(Arc::clone(model));
+        if let Some(model) = self.known(design) {
+            return Ok(model);
         }
         let model = Arc::new(load::load_model(design, false, self.capture, self.job)?);
         self.models.push((design.clone(), Arc::clone(&model)));
@@ -88,12 +120,7 @@ impl Loader<'_> {
         if !Arc::ptr_eq(&model, reference) {
             plan::check_tokens(reference, &model, design)?;
         }
-        let open = load::ctx_params(design, &model.info);
-        let step = u32::try_from(text.longest()).unwrap_or(u32::MAX);
-        let want = super::context::CtxParams { n_ctx: step, n_batch: step, swa_full: false, ..open };
-        let mut ctx = load::make_ctx(&model, &want, self.capture)?;
-        ctx.cancel_with(Some(self.job.cancel_flag()));
-        Ok(Reader { ctx })
+        Reader::open(&model, design, text, text.longest(), self.capture, self.job.cancel_flag())
     }
 
     /// Forgets a model that nothing reads with any more.
@@ -112,37 +139,10 @@ struct Run<'a> {
     total: u64,
 }
 
-impl Run<'_> {
-    /// Everything in memory: chunk by chunk, the reference first.
-    fn together(&mut self, loader: &mut Loader<'_>, model: &Arc<Model>) -> Result<(), EngineError> {
-        let mut reference = loader.reader(&self.plan.reference, self.text, model)?;
-        let mut candidates = Vec::new();
-        for design in &self.plan.candidates {
-            candidates.push(loader.reader(design, self.text, model)?);
-        }
-        for passage in self.text.passages() {
-            for reader in std::iter::once(&mut reference).chain(&mut candidates) {
-                reader.ctx.clear();
-            }
-            for step in passage.steps(rows_at_once(model)) {
-                self.read(&mut reference, &step)?;
-                let rows = reference.ctx.rows();
-                let judge = Judge::new(&rows, step.targets(self.text))?;
-                if candidates.is_empty() {
-                    let scores = judge.alone()?;
-                    self.report(model, 0, &step, scores);
-                }
-                for (index, candidate) in candidates.iter_mut().enumerate() {
-                    self.read(candidate, &step)?;
-                    let scores = judge.scores(&candidate.ctx.rows())?;
-                    self.report(model, index, &step, scores);
-                }
-            }
-            if self.is_tight() {
-                break;
-            }
-        }
-        Ok(())
+impl<'a> Run<'a> {
+    /// The reference and the candidates.
+    fn designs(&self) -> impl Iterator<Item = &'a Design> + use<'a> {
+        std::iter::once(&self.plan.reference).chain(&self.plan.candidates)
     }
 
     /// One model in memory at a time: what the reference says is kept as a compact cache.
@@ -154,7 +154,7 @@ impl Run<'_> {
             reference.ctx.clear();
             for step in passage.steps(at_once) {
                 self.read(&mut reference, &step)?;
-                kept.push(Judge::new(&reference.ctx.rows(), step.targets(self.text))?.keep(step.first_target() as u64)?);
+                kept.push(score::keep(&reference.ctx.rows(), &step.targets(self.text), step.first_target() as u64)?);
             }
         }
         drop(reference);

@@ -143,16 +143,22 @@ pub(super) struct Segment {
 
 /// The text a token stands for in the vocabulary.
 pub(super) fn token_text(model: &Model, id: i32) -> Option<String> {
+    raw_text(model, id).map(|text| text.to_string_lossy().into_owned())
+}
+
+/// Whether a token stands for the same text in two vocabularies; a token that is in neither does.
+pub(super) fn is_same_text(a: &Model, b: &Model, id: i32) -> bool {
+    raw_text(a, id) == raw_text(b, id)
+}
+
+fn raw_text(model: &Model, id: i32) -> Option<&CStr> {
     if usize::try_from(id).map_or(true, |id| id >= model.n_vocab()) {
         return None;
     }
     // SAFETY: `id` is in the vocabulary; the text lives as long as the model.
     let text = unsafe { sys::llama_vocab_get_text(model.vocab(), id) };
-    if text.is_null() {
-        return None;
-    }
-    // SAFETY: not null and NUL-terminated.
-    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    // SAFETY: not null, NUL-terminated, and alive and unchanged as long as the model is borrowed.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
 /// The beginning-of-sequence and end-of-sequence tokens, where there are any.

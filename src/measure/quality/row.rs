@@ -113,37 +113,38 @@ pub fn loss(row: &[f32], token: u32) -> Result<Loss, BadRow> {
     side(row, token, &scan, kernel::sum_exp(row, scan.max))
 }
 
-/// A reference's row that is ready to be compared with any number of candidates.
+/// What is known of a reference's row once it has been looked through, without the row: whoever keeps both compares any number of
+/// candidates with them, on any thread.
 #[derive(Clone, Debug)]
-pub struct Reference<'a> {
-    row: &'a [f32],
+pub struct Known {
     token: u32,
     scan: Scan,
 }
 
-impl<'a> Reference<'a> {
+impl Known {
     /// Takes the logits after a position and the token that came next in the text.
-    pub fn new(row: &'a [f32], token: u32) -> Result<Self, BadRow> {
-        Ok(Self { row, token, scan: scan(row, token)? })
+    pub fn of(row: &[f32], token: u32) -> Result<Self, BadRow> {
+        Ok(Self { token, scan: scan(row, token)? })
     }
 
-    /// Scores a candidate's logits after the same position: a pass of comparisons over its row, then one over both that takes all sums,
-    /// with `S = sum_i exp(l_i - max)` and `kld = sum_i e_i ((r_i - max r) - (c_i - max c)) / S_ref - ln S_ref + ln S_cand`.
-    pub fn score(&self, candidate: &[f32]) -> Result<TokenScore, BadRow> {
-        if candidate.len() != self.row.len() {
-            return Err(BadRow::Lengths { reference: self.row.len(), candidate: candidate.len() });
+    /// Scores a candidate's logits after the same position; `row` is the one this was made of. A pass of comparisons over the candidate's
+    /// row, then one over both that takes all sums, with `S = sum_i exp(l_i - max)` and
+    /// `kld = sum_i e_i ((r_i - max r) - (c_i - max c)) / S_ref - ln S_ref + ln S_cand`.
+    pub fn score(&self, row: &[f32], candidate: &[f32]) -> Result<TokenScore, BadRow> {
+        if candidate.len() != row.len() {
+            return Err(BadRow::Lengths { reference: row.len(), candidate: candidate.len() });
         }
         let scan = scan(candidate, self.token)?;
-        let sums = kernel::sums(self.row, self.scan.max, candidate, scan.max);
-        let reference_side = side(self.row, self.token, &self.scan, sums.reference)?;
+        let sums = kernel::sums(row, self.scan.max, candidate, scan.max);
+        let reference_side = side(row, self.token, &self.scan, sums.reference)?;
         let candidate_side = side(candidate, self.token, &scan, sums.candidate)?;
         TokenScore::of(&reference_side, &candidate_side, sums.cross / sums.reference - sums.reference.ln() + sums.candidate.ln())
     }
 }
 
-/// [`Reference::score`] of a single candidate.
+/// The score of a single candidate; see [`Known::score`].
 pub fn score(reference: &[f32], candidate: &[f32], token: u32) -> Result<TokenScore, BadRow> {
-    Reference::new(reference, token)?.score(candidate)
+    Known::of(reference, token)?.score(reference, candidate)
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ use crate::protocol::{Design, EngineError, ErrorKind, QualityLayout, QualityPlan
 /// Fewest tokens of a chunk: under it, hardly anything comes before what is scored.
 const SHORTEST: usize = 16;
 
+/// Fewest tokens of a decode, where there are so many. llama.cpp computes the attention of fewer in another way, which rounds differently:
+/// then how the reading happened to be cut would show in the scores.
+pub(super) const FEWEST: usize = 64;
+
 /// The tokens of a text and which of them are scored.
 pub(super) struct Text {
     tokens: Vec<i32>,
@@ -166,7 +170,15 @@ impl Passage<'_> {
     }
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// The decode of the step that begins with token `at`, as (tokens, how many of them need no logits): about `most` tokens, and all
+    /// that is left where a next one would have under [`FEWEST`].
+    pub(super) fn decode(&self, at: usize, most: usize) -> (&'a [i32], usize) {
+        let left = self.tokens.get(at..).unwrap_or_default();
+        let n = if left.len() < most.saturating_add(FEWEST) { left.len() } else { most };
+        (left.get(..n).unwrap_or_default(), self.skip.saturating_sub(at).min(n))
+    }
+
     /// The tokens that the rows of this step predict.
     pub(super) fn targets(&self, text: &Text) -> Vec<u32> {
         (self.first..self.first + self.tokens.len() - self.skip).map(|at| text.token(at)).collect()
@@ -201,7 +213,7 @@ pub(super) fn check_vocabularies(plan: &QualityPlan) -> Result<(), EngineError> 
 pub(super) fn check_tokens(reference: &Model, other: &Model, candidate: &Design) -> Result<(), EngineError> {
     let n = i32::try_from(reference.n_vocab()).unwrap_or(0);
     let (ours, theirs) = (|id| tokens::token_text(reference, id), |id| tokens::token_text(other, id));
-    match (0..n).find(|id| ours(*id) != theirs(*id)) {
+    match (0..n).find(|id| !tokens::is_same_text(reference, other, *id)) {
         None => Ok(()),
         Some(id) => {
             let said = |text: Option<String>| format!("{:?} as token {id}", text.unwrap_or_default());
@@ -259,6 +271,26 @@ mod tests {
         assert!(steps.iter().all(|step| step.tokens.len() - step.skip <= 10));
         assert_eq!(steps.iter().flat_map(|step| step.targets(&text)).collect::<Vec<_>>(), (33..64).collect::<Vec<_>>());
         assert_eq!(steps.iter().map(|step| step.tokens.len()).sum::<usize>(), 63);
+    }
+
+    #[test]
+    fn however_a_step_is_cut_it_is_read_once_and_never_in_crumbs() {
+        let text = Text::chunks((0..1024).collect(), None, &plan(1024, 0)).unwrap();
+        let passage = text.passages().next().unwrap();
+        let steps = passage.steps(10_000);
+        let step = &steps[0];
+        for most in [64, 128, 256, 300, 5000] {
+            let (mut read, mut silent, mut sizes) = (Vec::new(), 0, Vec::new());
+            while read.len() < step.tokens.len() {
+                let (tokens, without) = step.decode(read.len(), most);
+                assert!(without == tokens.len() || silent + without == 512, "logits of the second half only");
+                read.extend_from_slice(tokens);
+                silent += without;
+                sizes.push(tokens.len());
+            }
+            assert_eq!((read.as_slice(), silent), (step.tokens, 512), "{most}");
+            assert!(sizes.iter().all(|n| *n >= FEWEST && *n < most + FEWEST), "{sizes:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Rows of logits to scores, on as many threads as there are cores: no model computes meanwhile.
+//! Rows of logits to scores: on the thread that read them while other models compute, on all cores where none does.
 
 use std::collections::HashSet;
 use std::thread;
@@ -6,53 +6,68 @@ use std::thread;
 use super::super::model::Model;
 use super::super::{load, tokens};
 use crate::measure::quality::cache::{Entry, Shape};
-use crate::measure::quality::row::{BadRow, Reference};
+use crate::measure::quality::row::{self, BadRow, Known};
 use crate::protocol::{EngineError, ErrorKind, TokenScore};
 
-/// What the reference says about a stretch, ready for any number of candidates.
-pub(super) struct Judge<'a> {
-    references: Vec<Reference<'a>>,
-    rows: &'a [&'a [f32]],
-    targets: Vec<u32>,
+/// What the reference says about a stretch, ready for any number of candidates on any threads. The rows are copies: their context reads on.
+pub(super) struct Judge {
+    rows: Vec<f32>,
+    known: Vec<Known>,
 }
 
-impl<'a> Judge<'a> {
-    /// Looks through the reference's rows; `targets` are the tokens that came next.
+impl Judge {
+    /// With room for the rows of a stretch, in memory that another one has left.
+    pub(super) fn new(n_vocab: usize, rows: usize, mut buffer: Vec<f32>) -> Self {
+        buffer.clear();
+        buffer.reserve_exact(n_vocab * rows);
+        Self { rows: buffer, known: Vec::with_capacity(rows) }
+    }
+
+    /// Looks through the next rows of the reference and copies them; `targets` are the tokens that came next.
     ///
     /// # Errors
     /// When the reference's logits are of no use.
-    pub(super) fn new(rows: &'a [&'a [f32]], targets: Vec<u32>) -> Result<Self, EngineError> {
-        let pairs: Vec<(&[f32], u32)> = rows.iter().copied().zip(targets.iter().copied()).collect();
-        let references = spread(&pairs, |(row, token)| Reference::new(row, *token))?;
-        Ok(Self { references, rows, targets })
+    pub(super) fn hear(&mut self, rows: &[&[f32]], targets: &[u32]) -> Result<(), EngineError> {
+        for (row, token) in rows.iter().zip(targets) {
+            self.known.push(Known::of(row, *token).map_err(of_no_use)?);
+            self.rows.extend_from_slice(row);
+        }
+        Ok(())
     }
 
-    /// A candidate's scores against it.
+    /// A candidate's scores against the rows from `first` on, taken on this thread: the others compute meanwhile.
     ///
     /// # Errors
     /// When its logits are of no use.
-    pub(super) fn scores(&self, rows: &[&[f32]]) -> Result<Vec<TokenScore>, EngineError> {
-        let pairs: Vec<(&Reference<'_>, &[f32])> = self.references.iter().zip(rows.iter().copied()).collect();
-        spread(&pairs, |(reference, row)| reference.score(row))
+    pub(super) fn scores(&self, first: usize, rows: &[&[f32]]) -> Result<Vec<TokenScore>, EngineError> {
+        let n_vocab = (self.rows.len() / self.known.len().max(1)).max(1);
+        let own = self.known.iter().zip(self.rows.chunks_exact(n_vocab)).skip(first);
+        own.zip(rows).map(|((known, row), candidate)| known.score(row, candidate)).collect::<Result<_, _>>().map_err(of_no_use)
     }
 
-    /// The reference against itself: its own losses and candidates.
-    ///
-    /// # Errors
-    /// As [`Judge::scores`].
-    pub(super) fn alone(&self) -> Result<Vec<TokenScore>, EngineError> {
-        self.scores(self.rows)
+    /// The memory of its rows, for the next one.
+    pub(super) fn into_buffer(self) -> Vec<f32> {
+        self.rows
     }
+}
 
-    /// What is kept of it for candidates that are read later; `first` is the position of the first target.
-    ///
-    /// # Errors
-    /// As [`Judge::new`].
-    pub(super) fn keep(&self, first: u64) -> Result<Vec<Entry>, EngineError> {
-        let rows: Vec<(u64, &[f32], u32)> =
-            (first..).zip(self.rows.iter().copied().zip(self.targets.iter().copied())).map(|(at, (row, token))| (at, row, token)).collect();
-        spread(&rows, |(at, row, token)| Entry::new(row, *token, Shape::default(), *at))
-    }
+/// The reference against itself: its own losses and candidates.
+///
+/// # Errors
+/// As [`Judge::scores`].
+pub(super) fn alone(rows: &[&[f32]], targets: &[u32]) -> Result<Vec<TokenScore>, EngineError> {
+    let pairs: Vec<(&[f32], u32)> = rows.iter().copied().zip(targets.iter().copied()).collect();
+    spread(&pairs, |(row, token)| row::score(row, row, *token))
+}
+
+/// What is kept of the reference for candidates that are read later; `first` is the position of the first target.
+///
+/// # Errors
+/// As [`Judge::new`].
+pub(super) fn keep(rows: &[&[f32]], targets: &[u32], first: u64) -> Result<Vec<Entry>, EngineError> {
+    let rows: Vec<(u64, &[f32], u32)> =
+        (first..).zip(rows.iter().copied().zip(targets.iter().copied())).map(|(at, (row, token))| (at, row, token)).collect();
+    spread(&rows, |(at, row, token)| Entry::new(row, *token, Shape::default(), *at))
 }
 
 /// Scores of a candidate against what was kept of the reference. Its divergences are estimates (see `measure::quality::cache`).
@@ -64,7 +79,7 @@ pub(super) fn against(entries: &[Entry], rows: &[&[f32]]) -> Result<Vec<TokenSco
     spread(&pairs, |(entry, row)| entry.score(row).map(|(score, _)| score))
 }
 
-/// Works a list off on all cores, in order.
+/// Works a list off on all cores, in order: no model computes meanwhile.
 fn spread<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R, BadRow> + Sync) -> Result<Vec<R>, EngineError> {
     let threads = load::usable_cores() as usize;
     let share = items.len().div_ceil(threads.max(1)).max(1);
@@ -75,11 +90,13 @@ fn spread<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R, BadRow> 
     });
     let mut all = Vec::with_capacity(items.len());
     for part in parts {
-        all.extend(part.map_err(|why| {
-            EngineError::new(ErrorKind::Engine, why.to_string()).hint("Try the design in a chat first: its computation may be broken")
-        })?);
+        all.extend(part.map_err(of_no_use)?);
     }
     Ok(all)
+}
+
+fn of_no_use(why: BadRow) -> EngineError {
+    EngineError::new(ErrorKind::Engine, why.to_string()).hint("Try the design in a chat first: its computation may be broken")
 }
 
 /// Which tokens have been named.
