@@ -15,7 +15,8 @@ pub enum Warmup {
     /// The same, then short probes until two in a row agree within 3 %, and no more than eight
     #[default]
     Stable,
-    /// As `Stable` for a context that was just made; for one that is still warm, 16 tokens of a prompt or one generated token
+    /// 128 tokens of a prompt or two generated ones for a context that was just made, as `Stable` without the prompt when the threads are new
+    /// to it; for one that is still warm, 4 tokens of a prompt or one generated token
     Brief,
 }
 

@@ -39,10 +39,6 @@ impl Runner {
         self.threads
     }
 
-    pub(super) fn n_ubatch(&self) -> u32 {
-        self.ctx.n_ubatch()
-    }
-
     pub(super) fn set_threads(&mut self, want: &CtxParams) {
         self.threads = (want.threads, want.threads_batch);
         self.ctx.set_threads(want.threads, want.threads_batch);
