@@ -206,9 +206,17 @@ impl Driver {
                 format!("The window did not get through its drive in {LIMIT_SECONDS} s (stuck at {:?}; {})", self.step, stuck(state));
             return self.end(pacing, ctx, Err(EngineError::new(ErrorKind::NotAnswering, text)));
         }
-        // where another thread is waited for, it wakes the window; else the drive looks again, but seldom, so as not to spoil what it measures
-        if !matches!(self.step, Step::Headless | Step::BareSwitch | Step::Idle) {
-            ctx.request_repaint_after(Duration::from_millis(500));
+        // where another thread is waited for, it wakes the window; else the drive looks again, but seldom, so as not to spoil what it
+        // measures: each look is a frame
+        let again = match self.step {
+            Step::Headless | Step::BareSwitch | Step::Idle => None,
+            Step::Windowed => Some(2000),
+            // the click is to come after the same number of tokens each time
+            Step::Switch | Step::Flip if self.click.is_none() => Some(100),
+            _ => Some(500),
+        };
+        if let Some(ms) = again {
+            ctx.request_repaint_after(Duration::from_millis(ms));
         }
         let is_idle = state.can_generate() && state.is_quiet();
         match self.step {
