@@ -107,6 +107,7 @@ fn chat(messages: Vec<Message>, max_tokens: u32) -> GenerateRequest {
         want_token_ids: true,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     }
 }
 

@@ -94,6 +94,7 @@ fn generate(job: JobId, messages: Vec<Message>, max_tokens: u32) -> Command {
         want_token_ids: false,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     };
     Command::Generate { job, request }
 }

@@ -65,6 +65,7 @@ fn every_command_comes_back_as_it_went() {
         want_token_ids: true,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 120,
     };
     let quantize = QuantizeRequest {
         source: "/a".into(),

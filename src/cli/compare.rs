@@ -110,6 +110,7 @@ fn ask(
         want_token_ids: true,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     };
     let name = file_name(&answered.design.model);
     let text = &mut answered.text;

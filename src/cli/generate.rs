@@ -40,6 +40,7 @@ pub fn run(args: &RunArgs, global: &Global, out: Output) -> Result<u8, CliError>
         want_token_ids: out.json(),
         alternatives: args.logprobs.unwrap_or(0),
         only_by: None,
+        text_every_ms: 0,
     };
     let mut session = Session::start(global, out)?;
     let report = session.load(&design)?;

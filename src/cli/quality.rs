@@ -186,6 +186,7 @@ fn answers(session: &mut Session, design: &Design, tokens: u32, out: Output) -> 
             want_token_ids: true,
             alternatives: 0,
             only_by: None,
+            text_every_ms: 0,
         };
         out.progress(&format!("Greedy answers of {}: {} of {}", file_name(&design.model), answers.len() + 1, PROMPTS.len()));
         let ended = session.run(|job| Command::Generate { job, request }, |_| Ok(()));

@@ -1,13 +1,10 @@
-//! What the worker says, at a rate a person can use: text at most 30 times a second, progress at most 20 times, all of it in order.
+//! What the worker says, at a rate a person can use: text as often as it is asked for, progress at most 20 times a second, all of it in order.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::outbox::append;
 use crate::protocol::{Event, JobId, Stage, TokenBatch};
-
-/// Pieces of text are at least this far apart.
-const TEXT_EVERY: Duration = Duration::from_micros(33_334);
 
 /// Progress of a stage is at least this far apart.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
@@ -26,6 +23,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     job: Option<JobId>,
+    text_every: Duration,
     text: Option<TokenBatch>,
     text_sent: Option<Instant>,
     progress: Option<(Stage, u64, u64)>,
@@ -49,10 +47,10 @@ impl Reporter {
         (self.shared.out)(event);
     }
 
-    /// From now on, events are about this job.
-    pub fn begin(&self, job: JobId) {
+    /// From now on, events are about this job, whose pieces of text are at least `text_every` apart.
+    pub fn begin(&self, job: JobId, text_every: Duration) {
         let mut state = self.shared.lock();
-        *state = State { job: Some(job), closed: state.closed, ..State::default() };
+        *state = State { job: Some(job), text_every, closed: state.closed, ..State::default() };
     }
 
     /// The running job is over; `answer` is the last that is said about it.
@@ -95,6 +93,7 @@ impl Shared {
             return;
         }
         let now = Instant::now();
+        let held = (state.text.is_some(), state.progress.is_some());
         match event {
             Event::Tokens { batch, .. } => {
                 match &mut state.text {
@@ -116,7 +115,8 @@ impl Shared {
                 (self.out)(event);
             }
         }
-        if state.text.is_some() || state.progress.is_some() {
+        // the thread knows when what it waits for is due: waking it for every token would take a core from computing the next
+        if (state.text.is_some() && !held.0) || (state.progress.is_some() && !held.1) {
             self.changed.notify_one();
         }
     }
@@ -156,7 +156,7 @@ impl Shared {
 }
 
 fn text_due(state: &State) -> Option<Instant> {
-    state.text_sent.map(|at| at + TEXT_EVERY)
+    state.text_sent.map(|at| at + state.text_every)
 }
 
 fn progress_due(state: &State, stage: Stage) -> Option<Instant> {
@@ -168,12 +168,13 @@ mod tests {
     use super::*;
 
     const JOB: JobId = JobId(7);
+    const TEXT_EVERY: Duration = Duration::from_micros(33_334);
 
-    fn reporter() -> (Reporter, Arc<Mutex<Vec<(Instant, Event)>>>) {
+    fn reporter(text_every: Duration) -> (Reporter, Arc<Mutex<Vec<(Instant, Event)>>>) {
         let said = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&said);
         let reporter = Reporter::new(move |event| log.lock().unwrap().push((Instant::now(), event)));
-        reporter.begin(JOB);
+        reporter.begin(JOB, text_every);
         (reporter, said)
     }
 
@@ -183,7 +184,14 @@ mod tests {
 
     #[test]
     fn fast_text_is_merged_and_keeps_its_order() {
-        let (reporter, said) = reporter();
+        let (often, seldom) = (merged(TEXT_EVERY), merged(TEXT_EVERY * 3));
+        assert!((2..=17).contains(&often), "{often} pieces in half a second");
+        assert!((2..=7).contains(&seldom), "{seldom} pieces in half a second");
+    }
+
+    /// Half a second of fast text: how many pieces come of it.
+    fn merged(text_every: Duration) -> usize {
+        let (reporter, said) = reporter(text_every);
         let emit = reporter.relay();
         let start = Instant::now();
         let mut n = 0;
@@ -195,17 +203,17 @@ mod tests {
         reporter.end(Event::Done { job: JOB });
         let said = said.lock().unwrap();
         let batches = said.iter().filter(|(_, e)| matches!(e, Event::Tokens { .. })).count();
-        assert!((2..=17).contains(&batches), "{batches} pieces in half a second");
         assert!(said[0].0 - start < Duration::from_millis(20), "the first token is not held back");
         let text: String =
             said.iter().filter_map(|(_, e)| if let Event::Tokens { batch, .. } = e { Some(&*batch.text) } else { None }).collect();
         assert_eq!(text, (1..=n).map(|n| format!("{n} ")).collect::<String>());
         assert!(matches!(said.last(), Some((_, Event::Done { .. }))), "all text is said before the end");
+        batches
     }
 
     #[test]
     fn held_text_follows_by_itself() {
-        let (reporter, said) = reporter();
+        let (reporter, said) = reporter(TEXT_EVERY);
         let emit = reporter.relay();
         emit(token(1));
         emit(token(2));
@@ -216,7 +224,7 @@ mod tests {
 
     #[test]
     fn progress_is_limited_but_its_end_is_said() {
-        let (reporter, said) = reporter();
+        let (reporter, said) = reporter(TEXT_EVERY);
         let emit = reporter.relay();
         let start = Instant::now();
         for done in 0..=1000 {
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn strangers_and_terminal_events_do_not_pass() {
-        let (reporter, said) = reporter();
+        let (reporter, said) = reporter(TEXT_EVERY);
         let emit = reporter.relay();
         emit(Event::Done { job: JOB });
         emit(Event::Progress { job: JobId(8), stage: Stage::Load, done: 1, total: 2 });

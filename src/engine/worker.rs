@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backend::{Backend, Job, Probe};
 use super::inbox::Inbox;
@@ -19,7 +19,7 @@ pub fn run(backend: &mut dyn Backend, version: u32, inbox: &Inbox, reporter: &Re
     let facts = guarded(|| backend.facts())?;
     reporter.say(Event::Hello { version, pid: std::process::id(), facts });
     while let Some((id, command, cancel)) = inbox.next() {
-        reporter.begin(id);
+        reporter.begin(id, if let Command::Generate { request, .. } = &command { request.text_every() } else { Duration::ZERO });
         let answer = guarded(|| perform(backend, id, command, &cancel, reporter));
         // First the inbox: a cancellation that arrives after the answer must find no job.
         inbox.finished();

@@ -1,6 +1,7 @@
 //! What can be asked of an engine.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +108,21 @@ pub struct GenerateRequest {
     /// The file that is to answer: refused when another one is loaded. For a request that waits behind a load, which may fail
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_by: Option<PathBuf>,
+    /// How often text is wanted, milliseconds: what comes in between is merged. 0 = 30 times a second, which is the most there is; at most
+    /// [`Self::SELDOM_MS`]. Whoever shows it less often asks for less, because every event takes time from the cores that compute
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub text_every_ms: u32,
 }
 
 impl GenerateRequest {
+    /// The longest that text is held back, milliseconds: with the age at which the store writes it, a quarter of a second.
+    pub const SELDOM_MS: u32 = 100;
+
+    /// How far apart pieces of text are at least.
+    pub fn text_every(&self) -> Duration {
+        Duration::from_micros(33_334).max(Duration::from_millis(u64::from(self.text_every_ms.min(Self::SELDOM_MS))))
+    }
+
     /// Refuses a request that waited for another model than the one that is loaded.
     ///
     /// # Errors

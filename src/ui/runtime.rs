@@ -50,6 +50,11 @@ impl Wake {
         }
     }
 
+    /// How often text is worth an event: as often as it is painted.
+    fn text_every_ms(&self) -> u32 {
+        u32::try_from(self.pacing.interval().as_millis()).unwrap_or(u32::MAX)
+    }
+
     /// With the next frame that is due while something streams.
     pub(super) fn soon(&self) {
         if !self.pacing.is_held() {
@@ -244,10 +249,13 @@ impl Runtime {
         self.writer.close();
     }
 
-    fn send(&self, command: Command) {
-        match &command {
+    fn send(&self, mut command: Command) {
+        match &mut command {
             Command::Load { .. } => self.reply_follows.store(false, Ordering::Relaxed),
-            Command::Generate { .. } => self.reply_follows.store(true, Ordering::Relaxed),
+            Command::Generate { request, .. } => {
+                self.reply_follows.store(true, Ordering::Relaxed);
+                request.text_every_ms = self.wake.text_every_ms();
+            }
             _ => {}
         }
         let job = command.job();

@@ -158,6 +158,7 @@ pub fn generate(job: JobId, prompt: &str, max_tokens: u32) -> Command {
         want_token_ids: false,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     };
     Command::Generate { job, request }
 }

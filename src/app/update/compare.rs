@@ -281,6 +281,7 @@ fn ask(state: &mut AppState, index: usize, effects: &mut Vec<Effect>) {
         want_token_ids: true,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     };
     effects.push(Effect::Lane(engine, Box::new(Command::Generate { job, request })));
 }

@@ -280,6 +280,7 @@ fn request_for(state: &AppState, prompt: Prompt, overflow: Overflow) -> Generate
         json_schema: None,
         want_token_ids: false,
         only_by: None,
+        text_every_ms: 0,
     }
 }
 

@@ -24,6 +24,7 @@ fn what_was_read_ahead_is_found_in_the_cache() {
         want_token_ids: false,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     };
     fake.prefill(&request(&messages), &job).unwrap();
     messages.push(say(Role::User, "And then?"));

@@ -163,6 +163,7 @@ mod tests {
             want_token_ids: false,
             alternatives: 0,
             only_by: None,
+            text_every_ms: 0,
         });
         bare.order(Order::Decode(design.clone(), request.clone()));
         assert!((answer(&bare).unwrap() - 400.0).abs() < 1.0);

@@ -72,6 +72,7 @@ fn ask(job: JobId, prompt: &str) -> Effect {
         want_token_ids: true,
         alternatives: 0,
         only_by: None,
+        text_every_ms: 0,
     };
     Effect::Quality(Box::new(Command::Generate { job, request }))
 }
