@@ -325,6 +325,8 @@ pub struct Internal {
     pub(super) draft_changed: Option<f64>,
     /// Draft not yet saved
     pub(super) draft_unsaved: Option<ChatId>,
+    /// Models that a person asked to be freed
+    pub(super) unloading: Option<JobId>,
     /// The bandwidth probe that is out
     pub(super) probing: Option<JobId>,
     /// The conversation that is read ahead for the model that has just taken over

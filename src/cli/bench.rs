@@ -5,11 +5,13 @@ use super::error::CliError;
 use super::names;
 use super::output::Output;
 use super::session::{Session, file_name, unexpected};
+use crate::engine::examine::prompt_ops;
 use crate::library::{self, Header};
 use crate::measure::Roofline;
 use crate::measure::bench::{BenchReport, Markdown, csv_header, footer};
 use crate::measure::kept;
 use crate::measure::plan::cells;
+use crate::measure::roofline::Bounds;
 use crate::protocol::{BenchPlan, Command, Design, Environment, Event, RunTrust, Warmup, build};
 
 /// Runs the command; the exit status.
@@ -27,7 +29,7 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
     }
     let mut session = Session::start(global, out)?;
     let facts = session.facts().clone();
-    let bandwidth = if args.no_probe { None } else { bandwidth(&mut session, base.threads, out)? };
+    let (bandwidth, gflops) = if args.no_probe { (None, None) } else { session.known_limits(base.threads)? };
     let table = Markdown::new(&facts, &base);
     match format {
         BenchFormat::Md => out.raw(&table.header())?,
@@ -37,7 +39,11 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
     let mut reports = Vec::new();
     let mut kept_ids = Vec::new();
     for (design, header) in designs {
-        let roof = bandwidth.map(|gb_s| roofline(gb_s, header.as_ref(), &design));
+        let bounds = Bounds {
+            decode: bandwidth.map(|gb_s| roofline(gb_s, header.as_ref(), &design)),
+            gflops,
+            ops_per_token: header.as_ref().map_or(0.0, prompt_ops),
+        };
         let warmup = if args.no_warmup { Warmup::None } else { Warmup::Stable };
         let plan =
             BenchPlan { design: design.clone(), tests: tests.clone(), repetitions: args.repetitions, warmup, ..BenchPlan::default() };
@@ -50,7 +56,7 @@ pub fn run(args: &BenchArgs, global: &Global, out: Output) -> Result<u8, CliErro
                     Event::Progress { done, total, .. } => out.progress(&format!("Measuring {name}: {done} of {total} repetitions")),
                     Event::BenchRow { row, .. } => {
                         out.progress("");
-                        let report = BenchReport::new(row, &facts, &design, roof.as_ref(), build::VERSION);
+                        let report = BenchReport::new(row, &facts, &design, &bounds, build::VERSION);
                         print(&report, format, &table, out)?;
                         reports.push(report);
                         if let Some(environment) = &environment {
@@ -102,18 +108,6 @@ fn designs(args: &BenchArgs, base: &Design) -> Result<Vec<(Design, Option<Header
     Ok(models.into_iter().map(with_header).collect())
 }
 
-/// The bandwidth, where this engine can measure it.
-fn bandwidth(session: &mut Session, threads: u32, out: Output) -> Result<Option<f64>, CliError> {
-    match session.probe(threads) {
-        Ok(gb_s) => Ok(Some(gb_s)),
-        Err(error) if error.kind == "unsupported" => {
-            out.note(&format!("note: no roofline: {}", error.message));
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 /// What bounds decoding: bytes of weights read per token, and of cache per token of context. Without a header nothing is known to be read.
 fn roofline(bandwidth_gb_s: f64, header: Option<&Header>, design: &Design) -> Roofline {
     let read = |n_kv| header.map_or(0, |h| library::bytes_read_per_token(h, n_kv, design));
@@ -140,7 +134,8 @@ fn remarks(reports: &[BenchReport], out: Output) {
         let test = crate::protocol::BenchTest { n_prompt: report.n_prompt, n_gen: report.n_gen, n_depth: report.n_depth };
         let mut said = Vec::new();
         if let Some(fraction) = report.ours.roofline_fraction {
-            said.push(format!("{} of the memory bandwidth's limit", format::percent(fraction)));
+            let limit = if report.n_prompt == 0 { "the memory bandwidth's limit" } else { "the arithmetic rate's limit" };
+            said.push(format!("{} of {limit}", format::percent(fraction)));
         }
         if report.ours.judgement.trust != RunTrust::Trusted {
             said.push(format!("{} ({})", report.ours.judgement.trust.word(), report.ours.judgement.trust_reasons.join("; ")));

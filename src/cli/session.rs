@@ -8,10 +8,11 @@ use crossbeam_channel::{Receiver, select};
 use super::args::Global;
 use super::error::CliError;
 use super::interrupt::{self, Armed};
+use super::names;
 use super::output::Output;
 use crate::engine::fake::Script;
 use crate::engine::{ChildOptions, Engine, Place};
-use crate::protocol::{Command, Design, EngineFacts, Event, JobId, LoadReport, LoadRequest, LogLevel};
+use crate::protocol::{Command, Design, EngineFacts, Event, JobId, LoadReport, LoadRequest, LogLevel, build};
 
 /// A running engine that has said what it is.
 pub struct Session {
@@ -169,6 +170,27 @@ impl Session {
     /// As [`Session::run`].
     pub fn probe(&mut self, threads: u32) -> Result<f64, CliError> {
         Ok(self.limits(threads)?.0)
+    }
+
+    /// What bounds decode and prefill here with this many threads, as [`Session::limits`]: what is kept of this machine, where this build
+    /// measured it with as many threads as that, else measured now. Nothing where the engine cannot measure it, which is said.
+    ///
+    /// # Errors
+    /// When a probe fails for another reason than that this engine cannot do it.
+    pub fn known_limits(&mut self, threads: u32) -> Result<(Option<f64>, Option<f64>), CliError> {
+        let cpu = crate::library::machine(&self.facts).cpu;
+        let kept = names::settings().1.bandwidth.filter(|kept| kept.gb_s > 0.0 && kept.is_of(&cpu, &build::version_line()));
+        if let Some(kept) = kept.filter(|kept| threads == 0 || threads == kept.threads) {
+            return Ok((Some(kept.gb_s), kept.ops_gflops));
+        }
+        match self.limits(threads) {
+            Ok((gb_s, ops)) => Ok((Some(gb_s), ops)),
+            Err(error) if error.kind == "unsupported" || error.kind == "out_of_memory" => {
+                self.out.note(&format!("note: no roofline: {}", error.message));
+                Ok((None, None))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The same, with the 10^9 multiplications and additions per second of matrix products, where the engine can measure them.

@@ -33,7 +33,7 @@ pub fn run(args: &SweepArgs, global: &Global, out: Output) -> Result<u8, CliErro
     let path = kept.or_else(|| args.save.clone()).or_else(|| default_file(&sweep.plan().name));
     let mut session = Session::start(global, out)?;
     if args.resume.is_none() {
-        let (environment, ops_gflops) = drive::environment(&mut session, args, out)?;
+        let (environment, ops_gflops) = drive::environment(&mut session, args)?;
         sweep = Sweep::new(SweepPlan { environment, ops_gflops, ..sweep.plan().clone() }).map_err(CliError::usage)?;
     }
     let sweep = drive::drive(&mut session, sweep, path.as_deref(), out)?;

@@ -51,7 +51,7 @@ impl Examiner {
             memory: estimate.memory,
             weights_read,
             kv_read: library::bytes_read_per_token(header, 1, &candidate.design).saturating_sub(weights_read),
-            ops_per_token: ops_per_token(matrix_weights(header)),
+            ops_per_token: prompt_ops(header),
         };
         if !estimate.fits && self.machine.total > 0 {
             let (needs, has) = (format::bytes(estimate.total), format::bytes(estimate.available));
@@ -61,6 +61,11 @@ impl Examiner {
             );
         }
     }
+}
+
+/// Multiplications and additions of a prompt token of a model: see [`ops_per_token`].
+pub fn prompt_ops(header: &Header) -> f64 {
+    ops_per_token(matrix_weights(header))
 }
 
 /// Elements of the matrices that every token of a prompt goes through: neither the embedding nor the output, and of a mixture only the

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use super::{Roofline, plan, roofline, stats};
+use super::roofline::{self, Bounds};
+use super::{plan, stats};
 use crate::protocol::{BenchRow, Design, EngineFacts, FlashAttention, MemoryUse, RunTrust};
 
 /// Above this part of the mean, a spread or a drift is worth a word: two designs that differ by less cannot be told apart.
@@ -73,10 +74,13 @@ fn judge_row(row: &BenchRow, ts: &[f64]) -> (Judgement, Option<f64>) {
 pub struct Ours {
     /// Largest resident set of the engine process while the cell was measured, bytes
     pub peak_rss: u64,
-    /// Part of the bandwidth bound reached: for cells that only generate, where the bandwidth was measured
+    /// Part of the bound reached: of the bandwidth's ([`roofline::Roofline::fraction`]) for cells that only generate, of the arithmetic rate's
+    /// ([`roofline::prefill_fraction`]) for cells that only read a prompt. Where the machine was measured
     pub roofline_fraction: Option<f64>,
     /// The bandwidth that the bound was made of, 10^9 bytes per second
     pub bandwidth_gb_s: Option<f64>,
+    /// The arithmetic rate that the bound was made of, 10^9 multiplications and additions per second
+    pub ops_gflops: Option<f64>,
     /// Middle TTFT, milliseconds: the prompt and the greedy choice of the first token. For cells that only read a prompt
     pub ttft_ms: Option<f64>,
     /// 95th percentile of the gaps between tokens, milliseconds, over all repetitions. For cells that generate
@@ -163,15 +167,19 @@ fn device_names(facts: &EngineFacts, kinds: &[&str]) -> String {
 impl BenchReport {
     /// Makes the row of a measured cell: `t/s = 1e9 * (n_prompt + n_gen) / ns` for each repetition.
     ///
-    /// `roof` is what bounds decoding here, where the bandwidth was measured.
-    pub fn new(row: &BenchRow, facts: &EngineFacts, design: &Design, roof: Option<&Roofline>, version: &'static str) -> Self {
+    /// `bounds` is what the machine allows this model, where that was measured.
+    pub fn new(row: &BenchRow, facts: &EngineFacts, design: &Design, bounds: &Bounds, version: &'static str) -> Self {
         let tokens = f64::from(row.test.n_prompt) + f64::from(row.test.n_gen);
         let ns: Vec<f64> = row.samples_ns.iter().map(|n| *n as f64).collect();
         let ts: Vec<f64> = ns.iter().map(|n| if *n > 0.0 { 1e9 * tokens / n } else { 0.0 }).collect();
         let avg_ts = stats::mean(&ts).unwrap_or(0.0);
         let at = |p| stats::percentile(&ts, p).unwrap_or(0.0);
         let context = roofline::mean_context(row.test.n_depth, 0, row.test.n_gen);
-        let generates = row.test.n_prompt == 0 && row.test.n_gen > 0;
+        let roofline_fraction = match (row.test.n_prompt, row.test.n_gen) {
+            (0, _) => bounds.decode.and_then(|roof| roof.fraction(avg_ts, context)),
+            (_, 0) => bounds.gflops.and_then(|gflops| roofline::prefill_fraction(gflops, bounds.ops_per_token, avg_ts)),
+            _ => None,
+        };
         let (judgement, background_load) = judge_row(row, &ts);
         let ms = |values: Vec<u64>, p| stats::percentile(&values.iter().map(|ns| *ns as f64 / 1e6).collect::<Vec<f64>>(), p);
         let backends: Vec<&str> = facts.backends.iter().map(String::as_str).filter(|b| *b != "CPU").collect();
@@ -231,8 +239,9 @@ impl BenchReport {
             samples_ns: row.samples_ns.clone(),
             ours: Ours {
                 peak_rss: row.peak_rss,
-                roofline_fraction: roof.filter(|_| generates).and_then(|r| r.fraction(avg_ts, context)),
-                bandwidth_gb_s: roof.map(|r| r.bandwidth_gb_s),
+                roofline_fraction,
+                bandwidth_gb_s: bounds.decode.map(|roof| roof.bandwidth_gb_s),
+                ops_gflops: bounds.gflops,
                 ttft_ms: ms(row.ttft_ns.clone(), 50.0),
                 itl_p95_ms: ms(row.gaps_ns.concat(), 95.0),
                 background_load,

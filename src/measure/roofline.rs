@@ -31,6 +31,17 @@ impl Roofline {
     }
 }
 
+/// What bounds both kinds of work of a model on a machine, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// Of decoding
+    pub decode: Option<Roofline>,
+    /// Multiplications and additions of matrix products that the machine does, 10^9 per second
+    pub gflops: Option<f64>,
+    /// Those of a prompt token of the model: see [`ops_per_token`]; 0 when it is not known
+    pub ops_per_token: f64,
+}
+
 /// Multiplications and additions that a prompt token costs: two for each weight of the matrices it goes through (Kaplan 2020, equation 2.2
 /// without attention, which is a few per cent at the depths that are measured). `weights` counts the elements of those matrices: not the
 /// embedding, of which one row is looked up, nor the output, which is computed for the last token of a prompt only.

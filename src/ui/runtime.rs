@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::inbox::{Inbound, Inbox};
 use super::lanes::Lanes;
@@ -164,7 +164,8 @@ impl Runtime {
                     sweeps::end(engine);
                 }
             }
-            Effect::PrepareSweep(plan) => self.chore(Chore::Sweep(SweepChore::Prepare(plan))),
+            // the page waits for this one's answer
+            Effect::PrepareSweep(plan) => hand_over(&self.chores, Chore::Sweep(SweepChore::Prepare(plan))),
             Effect::KeepSweep(sweep) => self.chore(Chore::Sweep(SweepChore::Keep(sweep))),
             Effect::DropSweep(name) => self.chore(Chore::Sweep(SweepChore::Drop(name))),
             Effect::ReadSweep(name) => self.chore(Chore::Sweep(SweepChore::Read(name))),
@@ -360,6 +361,15 @@ impl Runtime {
     }
 }
 
+/// Gives a chore to the thread that reads the disk, however long that takes: while its queue is full, a thread of the chore's own waits.
+fn hand_over<T: Send + 'static>(chores: &Sender<T>, chore: T) {
+    if let Err(TrySendError::Full(chore)) = chores.try_send(chore) {
+        let chores = chores.clone();
+        // without a thread to spare the chore is lost, as everything else is then
+        spawn_named("chore", move || drop(chores.send(chore))).ok();
+    }
+}
+
 /// Whether an event ends the job that an engine was started for.
 fn ends(event: &Event, running: Option<&(JobId, Engine)>) -> bool {
     match event {
@@ -443,4 +453,20 @@ pub(super) fn spawn_named(name: &str, run: impl FnOnce() + Send + 'static) -> Re
         .spawn(run)
         .map(|_| ())
         .map_err(|error| EngineError::new(ErrorKind::Engine, format!("A thread could not be started: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chore_waits_while_the_queue_is_full() {
+        let (chores, work) = bounded(1);
+        for chore in 1..=3 {
+            hand_over(&chores, chore);
+        }
+        let done: std::collections::BTreeSet<i32> =
+            (0..3).map(|_| work.recv_timeout(std::time::Duration::from_secs(20)).unwrap()).collect();
+        assert_eq!(done, [1, 2, 3].into(), "none is lost");
+    }
 }

@@ -70,6 +70,8 @@ fn on_progress(state: &mut AppState, job: JobId, stage: Stage, done: u64, total:
 fn on_failed(state: &mut AppState, job: JobId, error: crate::protocol::EngineError, now: Now, effects: &mut Vec<Effect>) {
     if state.loading().is_some_and(|loading| loading.job == job) {
         load::on_load_failed(state, error, now, effects);
+    } else if state.internal.unloading == Some(job) {
+        models::on_unload_failed(state, &error, now);
     } else if state.internal.probing == Some(job) {
         state.internal.probing = None;
     } else if state.internal.rereading == Some(job) {

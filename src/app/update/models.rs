@@ -7,7 +7,7 @@ use super::making::offer_make;
 use super::{Action, AppState, Effect, Now, generate};
 use crate::app::{Activity, ContextMeter, NoticeAction, Severity};
 use crate::library::{RungState, Scan};
-use crate::protocol::{Command, Design, JobId, Resident};
+use crate::protocol::{Command, Design, EngineError, ErrorKind, JobId, Resident};
 use crate::store::{Autoload, Bandwidth};
 
 pub(super) fn rescan(state: &mut AppState, effects: &mut Vec<Effect>) {
@@ -111,7 +111,17 @@ pub(super) fn unload(state: &mut AppState, model: Option<PathBuf>, effects: &mut
     if matches!(state.activity, Activity::None) {
         generate::stop_rereading(state, effects);
         let job = state.job();
+        state.internal.unloading = Some(job);
         effects.push(Effect::Send(Command::Unload { job, model }));
+    }
+}
+
+/// A model could not be freed: it is still there, and so is its memory.
+pub(super) fn on_unload_failed(state: &mut AppState, error: &EngineError, now: Now) {
+    state.internal.unloading = None;
+    if error.kind != ErrorKind::Cancelled {
+        let text = format!("The model is still in memory: {error}");
+        state.notices.push(Severity::Error, text, Vec::new(), None, now.secs);
     }
 }
 

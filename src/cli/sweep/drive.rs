@@ -96,17 +96,11 @@ fn show(conductor: &Conductor, event: &Event, out: Output) {
 ///
 /// # Errors
 /// When a probe fails for another reason than that this engine cannot do it.
-pub(super) fn environment(session: &mut Session, args: &SweepArgs, out: Output) -> Result<(Environment, Option<f64>), CliError> {
+pub(super) fn environment(session: &mut Session, args: &SweepArgs) -> Result<(Environment, Option<f64>), CliError> {
     let mut environment = crate::library::machine(session.facts());
     let mut gflops = None;
     if !args.no_probe {
-        match session.limits(0) {
-            Ok((gb_s, ops)) => (environment.bandwidth_gb_s, gflops) = (Some(gb_s), ops),
-            Err(error) if error.kind == "unsupported" || error.kind == "out_of_memory" => {
-                out.note(&format!("note: no roofline: {}", error.message));
-            }
-            Err(error) => return Err(error),
-        }
+        (environment.bandwidth_gb_s, gflops) = session.known_limits(0)?;
     }
     Ok((environment, gflops))
 }

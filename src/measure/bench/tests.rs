@@ -1,4 +1,5 @@
 use super::*;
+use crate::measure::Roofline;
 use crate::protocol::{BenchTest, DeviceInfo, Effective, ModelInfo};
 
 fn facts() -> EngineFacts {
@@ -31,7 +32,7 @@ const TG: BenchTest = BenchTest { n_prompt: 0, n_gen: 128, n_depth: 0 };
 
 #[test]
 fn speeds_are_per_repetition() {
-    let report = BenchReport::new(&row(TG, vec![1_000_000_000, 2_000_000_000]), &facts(), &Design::default(), None, "1");
+    let report = BenchReport::new(&row(TG, vec![1_000_000_000, 2_000_000_000]), &facts(), &Design::default(), &Bounds::default(), "1");
     assert_eq!(report.samples_ts, [128.0, 64.0]);
     assert_eq!(report.avg_ts, 96.0, "the mean of speeds, not the speed of the mean time");
     assert_eq!(report.avg_ns, 1_500_000_000);
@@ -41,15 +42,15 @@ fn speeds_are_per_repetition() {
 
 #[test]
 fn no_repetitions_is_not_a_panic() {
-    let report = BenchReport::new(&row(TG, vec![]), &facts(), &Design::default(), None, "1");
+    let report = BenchReport::new(&row(TG, vec![]), &facts(), &Design::default(), &Bounds::default(), "1");
     assert_eq!((report.avg_ts, report.stddev_ts, report.ours.judgement.trust), (0.0, 0.0, RunTrust::TooFew));
-    let zero = BenchReport::new(&row(TG, vec![0]), &facts(), &Design::default(), None, "1");
+    let zero = BenchReport::new(&row(TG, vec![0]), &facts(), &Design::default(), &Bounds::default(), "1");
     assert_eq!(zero.avg_ts, 0.0);
 }
 
 #[test]
 fn fields_are_llama_benchs_in_its_order() {
-    let report = BenchReport::new(&row(TG, vec![1_000_000_000]), &facts(), &Design::default(), None, "1");
+    let report = BenchReport::new(&row(TG, vec![1_000_000_000]), &facts(), &Design::default(), &Bounds::default(), "1");
     let value = serde_json::to_value(&report).unwrap();
     let names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).filter(|n| is_csv_field(n)).collect();
     assert_eq!(names.join(","), csv_header());
@@ -62,7 +63,7 @@ fn fields_are_llama_benchs_in_its_order() {
 
 #[test]
 fn csv_quotes_as_llama_bench_does() {
-    let line = BenchReport::new(&row(TG, vec![1_000_000_000]), &facts(), &Design::default(), None, "1").csv();
+    let line = BenchReport::new(&row(TG, vec![1_000_000_000]), &facts(), &Design::default(), &Bounds::default(), "1").csv();
     assert!(line.starts_with("\"b11434\",\"11434\",\"Some \"\"fast\"\" CPU\",\"\",\"CPU\","), "{line}");
     assert!(line.ends_with("\"1000000000\",\"0\",\"128.000000\",\"0.000000\""), "{line}");
 }
@@ -77,7 +78,7 @@ fn the_table_is_llama_benchs() {
         "| model                          |       size |     params | backend    | threads |            test |                  t/s |\n\
          | ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | -------------------: |\n"
     );
-    let report = BenchReport::new(&row(TG, vec![1_000_000_000]), &facts(), &design, None, "1");
+    let report = BenchReport::new(&row(TG, vec![1_000_000_000]), &facts(), &design, &Bounds::default(), "1");
     assert_eq!(
         table.row(&report),
         "| llama 256M Q4_1                |  92.13 MiB |   134.52 M | CPU        |       2 |           tg128 |        128.00 \u{b1} 0.00 |\n"
@@ -103,11 +104,17 @@ fn what_differs_gets_a_column() {
 
 #[test]
 fn roofline_only_where_it_means_something() {
-    let roof = Roofline { bandwidth_gb_s: 20.0, weights: 100_000_000, kv_per_token: 0.0 };
-    let of =
-        |test| BenchReport::new(&row(test, vec![1_280_000_000]), &facts(), &Design::default(), Some(&roof), "1").ours.roofline_fraction;
+    let decode = Some(Roofline { bandwidth_gb_s: 20.0, weights: 100_000_000, kv_per_token: 0.0 });
+    let bounds = Bounds { decode, gflops: Some(400.0), ops_per_token: 250e6 };
+    let with = |bounds: &Bounds, test| {
+        BenchReport::new(&row(test, vec![1_280_000_000]), &facts(), &Design::default(), bounds, "1").ours.roofline_fraction
+    };
+    let of = |test| with(&bounds, test);
+    let prompt = BenchTest { n_prompt: 512, n_gen: 0, n_depth: 0 };
     assert_eq!(of(TG), Some(0.5));
-    assert_eq!(of(BenchTest { n_prompt: 512, n_gen: 0, n_depth: 0 }), None);
+    assert_eq!(of(prompt), Some(0.25), "400 t/s of 1,600");
+    assert_eq!(with(&Bounds { gflops: None, ..bounds }, prompt), None);
+    assert_eq!(with(&Bounds { ops_per_token: 0.0, ..bounds }, prompt), None);
     assert_eq!(of(BenchTest { n_prompt: 512, n_gen: 128, n_depth: 0 }), None);
 }
 
@@ -128,7 +135,7 @@ fn other_programs_are_a_reason_not_to_trust() {
     let seen = |background| Surroundings { background: Some(background), ..Surroundings::default() };
     let quiet = BenchRow { surroundings: vec![seen(0.01); 3], ..row(TG, vec![1_000_000_000; 3]) };
     let busy = BenchRow { surroundings: vec![seen(0.3); 3], gaps_ns: vec![vec![7_000_000; 128]; 3], ..row(TG, vec![1_000_000_000; 3]) };
-    let ours = |row: &BenchRow| BenchReport::new(row, &facts(), &Design::default(), None, "1").ours;
+    let ours = |row: &BenchRow| BenchReport::new(row, &facts(), &Design::default(), &Bounds::default(), "1").ours;
     assert_eq!(ours(&quiet).judgement.trust, RunTrust::Trusted);
     let busy = ours(&busy);
     assert_eq!((busy.judgement.trust, busy.itl_p95_ms, busy.ttft_ms), (RunTrust::Noisy, Some(7.0), None));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::measure::roofline::Bounds;
 use crate::protocol::{Effective, MemoryUse, ModelInfo, RunTrust};
 
 fn row(n_prompt: u32, n_gen: u32) -> BenchRow {
@@ -61,7 +62,8 @@ fn llama_bench_is_read() {
 
 #[test]
 fn our_own_rows_read_back() {
-    let report = crate::measure::BenchReport::new(&row(512, 0), &Default::default(), &Design::for_model("m-Q4_1.gguf"), None, "0.1.0");
+    let report =
+        crate::measure::BenchReport::new(&row(512, 0), &Default::default(), &Design::for_model("m-Q4_1.gguf"), &Bounds::default(), "0.1.0");
     let runs = from_llama_bench(&serde_json::to_string(&[&report]).unwrap()).unwrap();
     assert_eq!(runs[0].samples[&Metric::PrefillTps], [512.0, 256.0, 512.0]);
     assert_eq!((runs[0].environment.quant.as_str(), runs[0].design.threads), ("Q4_1", 2));

@@ -69,6 +69,8 @@ pub struct Figures {
     pub idle: Option<(f64, f64)>,
     /// Resident memory of the window's process, bytes: as it was last, at rest
     pub rss: u64,
+    /// The same once a model is loaded, before it is asked anything
+    pub rss_ready: u64,
     /// The same at its largest
     pub rss_peak: u64,
     /// Switches to a rung that was not loaded
@@ -106,6 +108,7 @@ impl Figures {
             "decode_samples": { "windowed": self.windowed, "headless": self.headless },
             "ui_cpu_percent_idle": self.idle.map(|(percent, _)| percent),
             "idle_seconds": self.idle.map(|(_, seconds)| seconds),
+            "ui_rss_ready_bytes": self.rss_ready,
             "ui_rss_bytes": self.rss,
             "ui_rss_peak_bytes": self.rss_peak,
             "switch_ms": stats::median(&ms(&self.switches)),

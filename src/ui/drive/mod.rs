@@ -186,6 +186,9 @@ impl Driver {
             }
             Event::Generated { stats, .. } if stats.predicted_tokens > 8 => self.replied = Some(stats.decode_tps),
             Event::Sample { sample } => {
+                if self.step == Step::Ask {
+                    self.figures.rss_ready = sample.window.rss;
+                }
                 self.figures.rss = sample.window.rss;
                 self.figures.rss_peak = self.figures.rss_peak.max(sample.window.rss);
             }
@@ -225,7 +228,7 @@ impl Driver {
                 self.step = Step::Ask;
                 Some(Action::NewChat)
             }
-            Step::Ask if is_idle => self.ask(state, pacing),
+            Step::Ask if is_idle && self.figures.rss_ready > 0 => self.ask(state, pacing),
             Step::Windowed => self.windowed(state, is_idle, pacing, ctx),
             Step::Headless => self.headless(state, now, pacing, ctx),
             // the reply ended by itself before the click, or between the click and its effect

@@ -265,3 +265,17 @@ fn mapped_weights_are_not_freed_twice() {
     on_event(&mut state, Event::Sample { sample: sample(50) }, now(4.0));
     assert_eq!(freed(&mut state), 850);
 }
+
+#[test]
+fn a_model_that_cannot_be_freed_is_said() {
+    let mut state = ready();
+    let effects = on_action(&mut state, Action::Unload(None), now(2.0));
+    let job = effects.iter().find_map(|effect| match effect {
+        Effect::Send(Command::Unload { job, .. }) => Some(*job),
+        _ => None,
+    });
+    let error = EngineError::new(ErrorKind::Engine, "The engine has too much to do");
+    on_event(&mut state, Event::Failed { job: job.unwrap(), error }, now(2.1));
+    let said: Vec<&str> = state.notices.iter().map(|notice| notice.text.as_str()).collect();
+    assert!(said.iter().any(|text| text.contains("still in memory") && text.contains("too much to do")), "{said:?}");
+}
