@@ -12,6 +12,8 @@ use super::theme::DARK;
 const CANVAS: f32 = 256.0;
 /// Side of `assets/icon.png`, in pixels.
 pub const ICON_SIZE: u32 = 256;
+/// Side of the window's own, which stays in memory: the largest that docks and task switchers show.
+const WINDOW_SIZE: u32 = 128;
 
 enum Shape {
     /// A filled rounded box: left, top, width, height, radius.
@@ -99,7 +101,7 @@ pub fn render(size: u32) -> Vec<u8> {
 
 /// The icon for the window and the task bar.
 pub fn icon_data() -> IconData {
-    IconData { rgba: render(ICON_SIZE), width: ICON_SIZE, height: ICON_SIZE }
+    IconData { rgba: render(WINDOW_SIZE), width: WINDOW_SIZE, height: WINDOW_SIZE }
 }
 
 /// The icon as an SVG document, from the same shapes.
