@@ -181,7 +181,9 @@ impl Board {
         let current = current.iter().find_map(|design| {
             let key = join::speed_key(design);
             let here = |row: &&Row| join::speed_key(&row.design) == key;
-            let row = rows.iter().filter(here).min_by_key(|row| row.depth)?;
+            // of two files that lay at one place the later is there now
+            let latest = |row: &Row| row.runs.iter().filter_map(|run| runs.get(*run)).map(|run| run.started_ms).max();
+            let row = rows.iter().filter(here).min_by_key(|row| (row.depth, std::cmp::Reverse(latest(row))))?;
             rows.iter().position(|other| other.key == row.key)
         });
         let has = |metric: &Metric| rows.iter().any(|row: &Row| row.figures.contains_key(metric));

@@ -1,18 +1,21 @@
 //! From runs to one row per design.
 //!
 //! A row is a design at one depth on one processor. Speed belongs to the whole design but its sampler. Quality is the same for every
-//! design with the same file and cache types, so a rung that was scored once counts for all thread counts. A figure that depends on how
+//! design with the same file and cache types, so a rung that was scored once counts for all thread counts. A file is known by its
+//! fingerprint, where a run has one: moved, it is the same; another one at its place is not. A figure that depends on how
 //! much was read or written (`pp512`, `tg128`) is taken from one cell for all rows, the one that most of them have: figures of different
 //! cells are not compared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
 
 use super::super::pareto::Standing;
 use super::super::stats::{self, Interval};
 use super::super::verdict;
 use super::{Block, Figure, Label, RooflineShare, Row};
-use crate::protocol::{Design, EngineError, Metric, Run, RunTrust, SamplerOverrides, Workload};
+use crate::protocol::{Design, EngineError, Environment, Metric, Run, RunTrust, SamplerOverrides, Workload};
 
 /// What was read and written, without the depth.
 type Cell = (u32, u32);
@@ -23,9 +26,43 @@ pub(super) fn speed_key(design: &Design) -> String {
     serde_json::to_string(&stripped).unwrap_or_default()
 }
 
-/// The design as far as its answers depend on it. Threads and batches change the order of sums, which is far below what is scored.
-fn quality_key(design: &Design) -> String {
-    format!("{} {} {}", design.type_k.name(), design.type_v.name(), design.model.display())
+/// What tells the model files of some runs apart.
+struct Files<'a> {
+    /// Of runs that have a fingerprint the newest one's, by where the file lay
+    at: BTreeMap<&'a Path, (i64, &'a str)>,
+}
+
+impl<'a> Files<'a> {
+    fn of(runs: &'a [Run]) -> Self {
+        let mut at = BTreeMap::new();
+        for run in runs.iter().filter(|run| !run.environment.model_hash.is_empty()) {
+            let known = (run.started_ms, run.environment.model_hash.as_str());
+            let newest = at.entry(run.design.model.as_path()).or_insert(known);
+            *newest = known.max(*newest);
+        }
+        Self { at }
+    }
+
+    /// The fingerprint of a run's file; where it has none, that of the file that lay at the same place last.
+    fn fingerprint(&self, run: &'a Run) -> Option<&'a str> {
+        let own = Some(run.environment.model_hash.as_str()).filter(|hash| !hash.is_empty());
+        own.or_else(|| self.at.get(run.design.model.as_path()).map(|(_, hash)| *hash))
+    }
+
+    /// A run's file: its fingerprint, else its place.
+    fn file(&self, run: &'a Run) -> Cow<'a, str> {
+        self.fingerprint(run).map_or_else(|| run.design.model.to_string_lossy(), Cow::from)
+    }
+
+    /// [`speed_key`] with the file in place of its path.
+    fn speed_key(&self, run: &'a Run) -> String {
+        speed_key(&Design { model: self.file(run).into_owned().into(), ..run.design.clone() })
+    }
+
+    /// The design as far as its answers depend on it. Threads and batches change the order of sums, which is far below what is scored.
+    fn quality_key(&self, run: &'a Run) -> String {
+        format!("{} {} {}", run.design.type_k.name(), run.design.type_v.name(), self.file(run))
+    }
 }
 
 /// Whether a figure means the same whatever was read and written.
@@ -56,21 +93,22 @@ struct Draft {
 
 /// One row per design, and the cell that each figure is taken from.
 pub(super) fn rows(runs: &[Run]) -> (Vec<Row>, BTreeMap<Metric, Cell>) {
-    let drafts = drafts(runs);
+    let files = Files::of(runs);
+    let drafts = drafts(runs, &files);
     let cells = common_cells(runs, &drafts);
-    let quality = quality(runs);
-    let rows = drafts.iter().filter_map(|draft| row(runs, draft, &cells, &quality)).collect();
+    let quality = quality(runs, &files);
+    let rows = drafts.iter().filter_map(|draft| row(runs, draft, &cells, &files, &quality)).collect();
     (rows, cells)
 }
 
-fn drafts(runs: &[Run]) -> Vec<Draft> {
+fn drafts<'a>(runs: &'a [Run], files: &Files<'a>) -> Vec<Draft> {
     let mut place: BTreeMap<(String, u32, &str), usize> = BTreeMap::new();
     let mut drafts: Vec<Draft> = Vec::new();
     let mut have_speed: Vec<String> = Vec::new();
     for (run_index, run) in runs.iter().enumerate() {
         let Workload::Bench { test } = &run.workload else { continue };
-        let id = (speed_key(&run.design), test.n_depth, run.environment.cpu.as_str());
-        have_speed.push(quality_key(&run.design));
+        let id = (files.speed_key(run), test.n_depth, run.environment.cpu.as_str());
+        have_speed.push(files.quality_key(run));
         let entry = Entry { run: run_index, cell: (test.n_prompt, test.n_gen) };
         let at = *place.entry(id.clone()).or_insert_with(|| {
             drafts.push(Draft { key: hash(&id), entries: Vec::new() });
@@ -83,8 +121,8 @@ fn drafts(runs: &[Run]) -> Vec<Draft> {
     have_speed.sort_unstable();
     // what was only scored is a design too: it says what is still to be measured
     for (run_index, run) in runs.iter().enumerate() {
-        if matches!(run.workload, Workload::Quality { .. }) && have_speed.binary_search(&quality_key(&run.design)).is_err() {
-            let id = (speed_key(&run.design), 0, run.environment.cpu.as_str());
+        if matches!(run.workload, Workload::Quality { .. }) && have_speed.binary_search(&files.quality_key(run)).is_err() {
+            let id = (files.speed_key(run), 0, run.environment.cpu.as_str());
             let at = *place.entry(id.clone()).or_insert_with(|| {
                 drafts.push(Draft { key: hash(&id), entries: Vec::new() });
                 drafts.len() - 1
@@ -133,13 +171,13 @@ fn common_cells(runs: &[Run], drafts: &[Draft]) -> BTreeMap<Metric, Cell> {
     best.into_iter().map(|(metric, (_, _, cell))| (metric, cell)).collect()
 }
 
-/// What was scored, by [`quality_key`]: the newest run of each.
-fn quality(runs: &[Run]) -> BTreeMap<String, Vec<usize>> {
+/// What was scored, by [`Files::quality_key`]: the runs of each, oldest first.
+fn quality<'a>(runs: &'a [Run], files: &Files<'a>) -> BTreeMap<String, Vec<usize>> {
     let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         // a sweep that scores its designs keeps what it found with their speed
         if run.samples.keys().any(|metric| metric.is_quality()) {
-            found.entry(quality_key(&run.design)).or_default().push(index);
+            found.entry(files.quality_key(run)).or_default().push(index);
         }
     }
     for indices in found.values_mut() {
@@ -148,9 +186,15 @@ fn quality(runs: &[Run]) -> BTreeMap<String, Vec<usize>> {
     found
 }
 
-fn row(runs: &[Run], draft: &Draft, cells: &BTreeMap<Metric, Cell>, quality: &BTreeMap<String, Vec<usize>>) -> Option<Row> {
+fn row<'a>(
+    runs: &'a [Run],
+    draft: &Draft,
+    cells: &BTreeMap<Metric, Cell>,
+    files: &Files<'a>,
+    quality: &BTreeMap<String, Vec<usize>>,
+) -> Option<Row> {
     let newest = runs.get(draft.entries.last()?.run)?;
-    let scored = quality.get(&quality_key(&newest.design)).map_or(&[][..], Vec::as_slice);
+    let scored = quality.get(&files.quality_key(newest)).map_or(&[][..], Vec::as_slice);
     let mut figures = BTreeMap::new();
     for metric in Metric::ALL {
         let sources: Vec<&Run> = if metric.is_quality() {
@@ -174,7 +218,7 @@ fn row(runs: &[Run], draft: &Draft, cells: &BTreeMap<Metric, Cell>, quality: &BT
         key: draft.key,
         design: newest.design.clone(),
         depth: if let Workload::Bench { test } = &newest.workload { test.n_depth } else { 0 },
-        environment: newest.environment.clone(),
+        environment: Environment { model_hash: files.fingerprint(newest).unwrap_or_default().to_owned(), ..newest.environment.clone() },
         runs: draft.entries.iter().map(|entry| entry.run).collect(),
         figures,
         trust,

@@ -19,6 +19,9 @@ impl Label {
     }
 }
 
+/// Digits of a fingerprint that tell two files of one name apart.
+const FILE_DIGITS: usize = 6;
+
 /// What a label may be made of, in the order it is said.
 type Part = (&'static str, fn(&Design) -> String);
 
@@ -98,6 +101,14 @@ pub fn labels(designs: &[Named<'_>]) -> Vec<Label> {
         rest.extend(extra(design));
         if depths {
             rest.push(format!("depth {depth}"));
+        }
+        let is_other_file = |(other, on, _): &Named<'_>| {
+            (rung(other, on), model(other, on)) == (rung(design, environment), model(design, environment))
+                && ![&on.model_hash, &environment.model_hash].into_iter().any(String::is_empty)
+                && on.model_hash != environment.model_hash
+        };
+        if designs.iter().any(is_other_file) {
+            rest.push(format!("file {}", environment.model_hash.chars().take(FILE_DIGITS).collect::<String>()));
         }
         if machines {
             let cpu = if environment.cpu.is_empty() { "an unknown processor" } else { environment.cpu.as_str() };

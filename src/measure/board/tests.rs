@@ -92,6 +92,33 @@ fn depths_and_machines_are_apart_and_cells_are_not_mixed() {
 }
 
 #[test]
+fn a_file_is_known_by_its_fingerprint() {
+    let of = |run: Run, hash: &str, started_ms: i64| {
+        let mut run = Run { started_ms, ..run };
+        run.environment.model_hash = hash.into();
+        run
+    };
+    let fast = |hash, at| of(decode("Q8_0", &around(149.0, 0), 426.0), hash, at);
+    let mut moved = fast("aaaaaaaabbbbbbbb", 2);
+    moved.design.model = "/elsewhere/m.Q8_0.gguf".into();
+    let old = fast("aaaaaaaabbbbbbbb", 1);
+    let scored = of(quality("Q8_0", 0.005), "aaaaaaaabbbbbbbb", 3);
+    let board = Board::new(&[old.clone(), moved, scored.clone()], Question::default(), &[]);
+    assert_eq!(board.rows.len(), 1, "a file that was moved is the same");
+    assert_eq!((board.rows[0].label.text().as_str(), board.rows[0].value(Metric::Kld)), ("Q8_0", Some(0.005)));
+
+    // made anew under its name, and once more by a version that took no fingerprints
+    let new = fast("ccccccccdddddddd", 4);
+    let board = Board::new(&[old, scored, new, fast("", 5)], Question::default(), &[]);
+    let names: Vec<String> = board.rows.iter().map(|row| row.label.text()).collect();
+    assert_eq!(names, ["Q8_0, file aaaaaa", "Q8_0, file cccccc"]);
+    assert_eq!(board.rows.iter().map(|row| row.value(Metric::Kld)).collect::<Vec<_>>(), [Some(0.005), None]);
+    let here = Design { threads: 2, ..Design::for_model("/models/m.Q8_0.gguf") };
+    let rows: Vec<Run> = [("aaaaaaaabbbbbbbb", 1), ("ccccccccdddddddd", 4)].map(|(hash, at)| fast(hash, at)).into();
+    assert_eq!(Board::new(&rows, Question::default(), &[here]).current, Some(1), "the one that lies there now");
+}
+
+#[test]
 fn the_newest_measurement_stands_and_pairs_are_of_one_group() {
     let mut again = decode("Q8_0", &around(160.0, 3), 440.0);
     (again.started_ms, again.group) = (10, "later".into());
