@@ -1,6 +1,6 @@
 //! A measurement of the window's own: a run made again, or the canary after an update.
 
-use crate::protocol::{BenchTest, Design, JobId, RunId};
+use crate::protocol::{BenchRow, BenchTest, Design, JobId, RunId};
 
 /// Why something is measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Measuring {
     pub design: Design,
     /// The cells
     pub tests: Vec<BenchTest>,
+    /// The work of the one run that they make together, as in a sweep, and what is measured of it; else each cell is a run
+    pub joined: Option<(BenchTest, Vec<BenchRow>)>,
     /// Repetitions done, of how many
     pub done: (u64, u64),
     /// Since when, seconds

@@ -2,10 +2,11 @@
 
 use super::{AppState, Effect, Now, history};
 use crate::app::{EngineState, Measuring, NoticeAction, Outcome, Purpose, Severity};
+use crate::measure::sweep::once;
 use crate::measure::{format, kept, versus};
 use crate::protocol::{
-    BenchPlan, BenchTest, Command, Design, EngineError, EngineFacts, Environment, ErrorKind, Event, Run, RunId, RunTrust, Stage, Workload,
-    build,
+    BenchPlan, BenchTest, Command, Design, EngineError, EngineFacts, Environment, ErrorKind, Event, Metric, Run, RunId, RunTrust, Stage,
+    Workload, build,
 };
 use crate::store::RunHead;
 
@@ -24,13 +25,23 @@ pub(super) fn repeat(state: &mut AppState, id: RunId, now: Now, effects: &mut Ve
         state.notices.push(Severity::Info, text, Vec::new(), None, now.secs);
         return;
     };
-    let repetitions = run.samples.get(&kept::metric_of(test)).map_or(0, Vec::len);
+    // a sweep's run has its place in each block
+    let is_joined = !run.blocks.is_empty();
+    let repetitions = metrics(run, test).filter_map(|metric| run.samples.get(&metric)).map(Vec::len).max().unwrap_or(0);
     let (test, mut design) = (*test, run.design.clone());
     if let Some(path) = history::found(state, &design.model) {
         design.model = path;
     }
     let repetitions = u32::try_from(repetitions).unwrap_or(u32::MAX).clamp(REPETITIONS.0, REPETITIONS.1);
-    begin(state, Purpose::Repeat(id), design, vec![test], repetitions, now, effects);
+    let tests = if is_joined { once::cells(test) } else { vec![test] };
+    begin(state, Purpose::Repeat(id), design, tests, is_joined.then_some(test), repetitions, now, effects);
+}
+
+/// The speeds that a run's work has: of a sweep's run those of both of its cells.
+fn metrics(run: &Run, test: &BenchTest) -> impl Iterator<Item = Metric> + use<> {
+    let whole = kept::metric_of(test);
+    let all = if run.samples.contains_key(&whole) { vec![whole] } else { vec![Metric::DecodeTps, Metric::PrefillTps] };
+    all.into_iter()
 }
 
 fn begin(
@@ -38,6 +49,7 @@ fn begin(
     purpose: Purpose,
     design: Design,
     tests: Vec<BenchTest>,
+    joined: Option<BenchTest>,
     repetitions: u32,
     now: Now,
     effects: &mut Vec<Effect>,
@@ -47,10 +59,12 @@ fn begin(
         return;
     }
     let job = state.job();
-    let plan = BenchPlan { design: design.clone(), tests: tests.clone(), repetitions, ..BenchPlan::default() };
+    let own_context = joined.is_some();
+    let plan = BenchPlan { design: design.clone(), tests: tests.clone(), repetitions, own_context, ..BenchPlan::default() };
+    let joined = joined.map(|test| (test, Vec::new()));
     let total = u64::from(repetitions) * tests.len() as u64;
     state.internal.outcome = Outcome { purpose: Some(purpose.clone()), ..Outcome::default() };
-    state.measuring = Some(Measuring { job, purpose, design, tests, done: (0, total), since: now.secs, stopping: false });
+    state.measuring = Some(Measuring { job, purpose, design, tests, joined, done: (0, total), since: now.secs, stopping: false });
     effects.push(Effect::Measure(Box::new(Command::Bench { job, plan })));
 }
 
@@ -81,7 +95,16 @@ pub(super) fn on_event(state: &mut AppState, event: &Event, now: Now, effects: &
                 bandwidth_gb_s: state.telemetry.bandwidth_gb_s,
                 ..Environment::default()
             };
-            let mut run = kept::bench_run(&measuring.design, row, environment, now.unix_ms);
+            let mut run = match &mut measuring.joined {
+                None => kept::bench_run(&measuring.design, row, environment, now.unix_ms),
+                Some((test, cells)) => {
+                    cells.push((**row).clone());
+                    if cells.len() < measuring.tests.len() {
+                        return;
+                    }
+                    once::run(&measuring.design, *test, cells, environment, now.unix_ms)
+                }
+            };
             match &measuring.purpose {
                 Purpose::Repeat(id) => run.repeats = Some(*id),
                 Purpose::Canary(..) => run.tags = vec!["canary".into()],
@@ -203,9 +226,18 @@ fn tell(state: &mut AppState, now: Now) {
 /// `tg128 81.2 t/s, before 80.9 t/s: not distinguishable`.
 fn sentence(run: &Run, before: Option<&Run>) -> String {
     let Workload::Bench { test } = &run.workload else { return run.workload.words() };
-    let metric = kept::metric_of(test);
+    let all: Vec<Metric> = metrics(run, test).filter(|metric| run.samples.contains_key(metric)).collect();
+    let figure = |metric: &Metric| {
+        let name = if all.len() > 1 { format!(" {}", metric.name().to_lowercase()) } else { String::new() };
+        figure_sentence(run, before, *metric, &name)
+    };
+    format!("{}{}", run.workload.words(), all.iter().map(figure).collect::<Vec<_>>().join(";"))
+}
+
+/// ` 81.2 t/s, was 80.9 t/s: not distinguishable`, with the figure's name before it.
+fn figure_sentence(run: &Run, before: Option<&Run>, metric: Metric, name: &str) -> String {
     let now = run.figure(metric).map(format::tps).unwrap_or_default();
-    let head = format!("{} {now} t/s", run.workload.words());
+    let head = format!("{name} {now} t/s");
     let Some(before) = before else { return format!("{head}, nothing to compare it with") };
     let found = versus::figures(before, run).into_iter().find(|figure| figure.metric == metric);
     let was = before.figure(metric).map(format::tps).unwrap_or_default();
@@ -249,7 +281,7 @@ pub(super) fn canary(state: &mut AppState, from: String, to: String, now: Now, e
     let Some(design) = state.design().or(state.settings.last_design.as_ref()).cloned() else { return };
     let (tests, seconds) = cells(state, &design);
     let each = seconds.map_or(REPETITIONS.0, |seconds| (CANARY_SECONDS / seconds.max(0.01)) as u32);
-    begin(state, Purpose::Canary(from, to), design, tests, each.clamp(REPETITIONS.0, REPETITIONS.1), now, effects);
+    begin(state, Purpose::Canary(from, to), design, tests, None, each.clamp(REPETITIONS.0, REPETITIONS.1), now, effects);
 }
 
 /// The cells to measure, and the seconds of one repetition of all of them where earlier runs say it.

@@ -13,6 +13,7 @@ mod conductor;
 mod cooling;
 pub mod grid;
 mod machine;
+pub mod once;
 mod plan;
 mod result;
 mod samples;

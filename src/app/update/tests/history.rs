@@ -135,6 +135,47 @@ fn a_run_is_measured_again_and_the_difference_is_judged() {
 }
 
 #[test]
+fn a_run_of_a_sweep_is_measured_again_in_the_cells_of_the_sweep() {
+    let both = |id, decode: f64, prefill: f64| {
+        let mut run = run(id, decode);
+        run.workload = Workload::Bench { test: BenchTest { n_prompt: 512, n_gen: 128, n_depth: 0 } };
+        run.samples.insert(Metric::PrefillTps, vec![prefill; 5]);
+        run
+    };
+    let before = Run { blocks: (0..5).collect(), ..both(1, 80.0, 600.0) };
+    let mut state = with(std::slice::from_ref(&before));
+    on_answer(&mut state, Answer::RunsRead(vec![before.clone()]), now(4.0));
+    let effects = on_action(&mut state, Action::RepeatRun(RunId(1)), now(5.0));
+    let job = job_of(&effects);
+    let plan = effects.iter().find_map(|effect| match effect {
+        Effect::Measure(command) => match &**command {
+            Command::Bench { plan, .. } => Some(plan.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let plan = plan.unwrap();
+    let cells: Vec<(u32, u32)> = plan.tests.iter().map(|test| (test.n_prompt, test.n_gen)).collect();
+    assert_eq!((cells.as_slice(), plan.own_context, plan.repetitions), ([(512, 0), (0, 128)].as_slice(), true, 5));
+    let cell = |test: BenchTest, speed: f64| {
+        let tokens = f64::from(test.n_prompt + test.n_gen);
+        Box::new(BenchRow { test, samples_ns: vec![(tokens * 1e9 / speed) as u64; 5], ..*row(speed) })
+    };
+    let effects = on_measurer_event(&mut state, &Event::BenchRow { job, row: cell(plan.tests[0], 300.0) }, now(6.0));
+    assert!(effects.is_empty(), "one run comes of both cells");
+    let effects = on_measurer_event(&mut state, &Event::BenchRow { job, row: cell(plan.tests[1], 80.0) }, now(7.0));
+    let (seq, kept) = kept_seq(&effects);
+    assert_eq!((kept.workload.words(), kept.repeats), (before.workload.words(), Some(RunId(1))));
+    assert_eq!((kept.figure(Metric::PrefillTps).unwrap().round(), kept.figure(Metric::DecodeTps).unwrap().round()), (300.0, 80.0));
+    on_measurer_event(&mut state, &Event::Done { job }, now(7.1));
+    let fresh = Run { id: RunId(2), ..kept };
+    on_answer(&mut state, Answer::RunKept(seq, Box::new(RunHead::of(&fresh))), now(7.2));
+    on_answer(&mut state, Answer::RunsRead(vec![fresh, before]), now(7.3));
+    let said = &state.notices.iter().last().unwrap().text;
+    assert!(said.contains("decode 80") && said.contains("prefill 300") && said.contains("really slower"), "{said}");
+}
+
+#[test]
 fn a_measurement_that_dies_or_is_stopped_says_so() {
     let mut state = with(&[run(1, 80.0)]);
     on_answer(&mut state, Answer::RunsRead(vec![run(1, 80.0)]), now(4.0));

@@ -134,7 +134,8 @@ fn figures(ui: &mut Ui, run: &Run) {
         return;
     }
     let known = Metric::ALL.into_iter().filter_map(|metric| Some((metric, run.samples.get(&metric)?, run.figure(metric)?)));
-    let (many, single): (Vec<_>, Vec<_>) = known.partition(|(_, samples, _)| samples.len() > 1);
+    // what was the same each time, the size of a file for one, needs no picture
+    let (many, single): (Vec<_>, Vec<_>) = known.partition(|(_, samples, _)| samples.iter().any(|sample| Some(sample) != samples.first()));
     for (metric, samples, middle) in many {
         let words = |value: f64| format::metric(metric, value);
         ui.horizontal(|ui| {
