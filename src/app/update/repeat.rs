@@ -106,7 +106,10 @@ pub(super) fn on_event(state: &mut AppState, event: &Event, now: Now, effects: &
                 }
             };
             match &measuring.purpose {
-                Purpose::Repeat(id) => run.repeats = Some(*id),
+                Purpose::Repeat(id) => {
+                    run.repeats = Some(*id);
+                    run.title = state.history.head(*id).map(|before| before.title.clone()).unwrap_or_default();
+                }
                 Purpose::Canary(..) => run.tags = vec!["canary".into()],
             }
             if !matches!(state.activity, crate::app::Activity::None) {

@@ -142,7 +142,7 @@ fn a_run_of_a_sweep_is_measured_again_in_the_cells_of_the_sweep() {
         run.samples.insert(Metric::PrefillTps, vec![prefill; 5]);
         run
     };
-    let before = Run { blocks: (0..5).collect(), ..both(1, 80.0, 600.0) };
+    let before = Run { title: "Q8_0".into(), blocks: (0..5).collect(), ..both(1, 80.0, 600.0) };
     let mut state = with(std::slice::from_ref(&before));
     on_answer(&mut state, Answer::RunsRead(vec![before.clone()]), now(4.0));
     let effects = on_action(&mut state, Action::RepeatRun(RunId(1)), now(5.0));
@@ -166,6 +166,7 @@ fn a_run_of_a_sweep_is_measured_again_in_the_cells_of_the_sweep() {
     let effects = on_measurer_event(&mut state, &Event::BenchRow { job, row: cell(plan.tests[1], 80.0) }, now(7.0));
     let (seq, kept) = kept_seq(&effects);
     assert_eq!((kept.workload.words(), kept.repeats), (before.workload.words(), Some(RunId(1))));
+    assert_eq!(kept.title, "Q8_0");
     assert_eq!((kept.figure(Metric::PrefillTps).unwrap().round(), kept.figure(Metric::DecodeTps).unwrap().round()), (300.0, 80.0));
     on_measurer_event(&mut state, &Event::Done { job }, now(7.1));
     let fresh = Run { id: RunId(2), ..kept };
