@@ -282,13 +282,14 @@ pub(super) fn on_engine_up(state: &mut AppState, now: Now, effects: &mut Vec<Eff
 /// Measures the design used last for about a minute: the cells of its latest trusted runs, else short ones.
 pub(super) fn canary(state: &mut AppState, from: String, to: String, now: Now, effects: &mut Vec<Effect>) {
     let Some(design) = state.design().or(state.settings.last_design.as_ref()).cloned() else { return };
-    let (tests, seconds) = cells(state, &design);
+    let (tests, joined, seconds) = cells(state, &design);
     let each = seconds.map_or(REPETITIONS.0, |seconds| (CANARY_SECONDS / seconds.max(0.01)) as u32);
-    begin(state, Purpose::Canary(from, to), design, tests, None, each.clamp(REPETITIONS.0, REPETITIONS.1), now, effects);
+    begin(state, Purpose::Canary(from, to), design, tests, joined, each.clamp(REPETITIONS.0, REPETITIONS.1), now, effects);
 }
 
-/// The cells to measure, and the seconds of one repetition of all of them where earlier runs say it.
-fn cells(state: &AppState, design: &Design) -> (Vec<BenchTest>, Option<f64>) {
+/// The cells to measure; the work of the one run that they make, as the sweep made it which they are compared with; and the seconds of one
+/// repetition of all of them where earlier runs say it.
+fn cells(state: &AppState, design: &Design) -> (Vec<BenchTest>, Option<BenchTest>, Option<f64>) {
     let words = design.differences(&design.sampler);
     let name = design.model.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
     let same = |head: &&RunHead| {
@@ -312,5 +313,19 @@ fn cells(state: &AppState, design: &Design) -> (Vec<BenchTest>, Option<f64>) {
         seconds += head.figure(kept::metric_of(&test)).map_or(1.0, |speed| f64::from(n) / speed.max(0.001));
         tests.push(test);
     }
-    if tests.is_empty() { (CANARY_CELLS.to_vec(), None) } else { (tests, Some(seconds)) }
+    if !tests.is_empty() {
+        return (tests, None, Some(seconds));
+    }
+    let of_sweep = state.history.runs.iter().filter(same).find_map(|head| Some((sweep_test(head)?, head)));
+    let Some((test, head)) = of_sweep else { return (CANARY_CELLS.to_vec(), None, None) };
+    let part = |metric, n: u32| head.figure(metric).map_or(0.0, |speed| f64::from(n) / speed.max(0.001));
+    let seconds = part(Metric::PrefillTps, test.n_prompt) + part(Metric::DecodeTps, test.n_gen);
+    (once::cells(test), Some(test), Some(seconds))
+}
+
+/// The work of a sweep's run that measured both speeds at an empty cache (`pp512+tg128`).
+fn sweep_test(head: &RunHead) -> Option<BenchTest> {
+    let (n_prompt, n_gen) = head.workload.strip_prefix("pp")?.split_once("+tg")?;
+    let has_both = [Metric::PrefillTps, Metric::DecodeTps].into_iter().all(|metric| head.figure(metric).is_some());
+    has_both.then_some(BenchTest { n_prompt: n_prompt.parse().ok()?, n_gen: n_gen.parse().ok()?, n_depth: 0 })
 }

@@ -53,6 +53,11 @@ pub struct NoticeResponse {
     pub closed: bool,
 }
 
+/// Width that the icon takes, points.
+const ICON: f32 = 24.0;
+/// Rows of text that a button may stand beside.
+const MOST_ROWS_BESIDE: f32 = 2.5;
+
 impl<'a> Notice<'a> {
     /// A notice that can be closed.
     pub fn new(level: Level, text: &'a str) -> Self {
@@ -84,28 +89,33 @@ impl<'a> Notice<'a> {
             .show(ui, |ui| {
                 let width = ui.available_width();
                 ui.set_min_width(width);
+                let close = if self.closable { 36.0 } else { 0.0 };
+                let beside = width - ICON - close - self.action.map_or(0.0, |action| 24.0 + 8.0 * action.chars().count() as f32);
+                let length = ui.painter().layout_no_wrap(self.text.to_owned(), theme::body(), ink).size().x;
+                // beside a long text the button would squeeze it into a column of single words
+                let below = self.action.filter(|_| length > beside * MOST_ROWS_BESIDE);
+                let beside = if below.is_some() { width - ICON - close } else { beside };
                 ui.horizontal(|ui| {
                     let (icon, _) = ui.allocate_exact_size(vec2(16.0, 28.0), egui::Sense::hover());
                     paint_icon(ui.painter(), self.level.icon(), icon, ink);
-                    let actions = if self.closable { 36.0 } else { 0.0 }
-                        + self.action.map_or(0.0, |action| 24.0 + 8.0 * action.chars().count() as f32);
-                    ui.allocate_ui_with_layout(
-                        vec2((width - 24.0 - actions).max(80.0), 28.0),
-                        Layout::left_to_right(Align::Center),
-                        |ui| {
-                            ui.set_min_width(ui.available_width());
-                            text::body(ui, self.text);
-                        },
-                    );
+                    ui.allocate_ui_with_layout(vec2(beside.max(80.0), 28.0), Layout::left_to_right(Align::Center), |ui| {
+                        ui.set_min_width(ui.available_width());
+                        text::body(ui, self.text);
+                    });
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                         if self.closable {
                             response.closed = ui.add(icon_button(Icon::Close, "Close notice")).clicked();
                         }
-                        if let Some(action) = self.action {
+                        if let Some(action) = self.action.filter(|_| below.is_none()) {
                             response.acted = ui.add(ghost_button(action)).clicked();
                         }
                     });
                 });
+                if let Some(action) = below {
+                    ui.allocate_ui_with_layout(vec2(width, 28.0), Layout::right_to_left(Align::Center), |ui| {
+                        response.acted = ui.add(ghost_button(action)).clicked();
+                    });
+                }
             });
         response
     }

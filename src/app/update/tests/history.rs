@@ -226,6 +226,25 @@ fn an_update_offers_a_canary_once() {
 }
 
 #[test]
+fn a_canary_measures_what_a_sweep_measured_where_nothing_else_did() {
+    let facts = |build: &str| EngineFacts { name: "llama.cpp".into(), build: build.into(), ..EngineFacts::default() };
+    let mut state = AppState::new(Settings { last_design: Some(run(1, 1.0).design), autoload: false, ..Settings::default() });
+    for build in ["b1", "b2"] {
+        on_event(&mut state, Event::Hello { version: 1, pid: 7, facts: facts(build) }, now(1.0));
+    }
+    let mut swept = Run { trust: RunTrust::Trusted, ..run(4, 80.0) };
+    swept.workload = Workload::Bench { test: BenchTest { n_prompt: 512, n_gen: 128, n_depth: 0 } };
+    swept.samples.insert(Metric::PrefillTps, vec![600.0; 5]);
+    on_answer(&mut state, Answer::Runs(vec![RunHead::of(&swept)]), now(2.5));
+    let action = state.notices.iter().last().unwrap().action.clone().unwrap().action;
+    on_action(&mut state, *action, now(3.0));
+    let measuring = state.measuring.as_ref().unwrap();
+    let cells: Vec<(u32, u32)> = measuring.tests.iter().map(|test| (test.n_prompt, test.n_gen)).collect();
+    assert_eq!(cells, [(512, 0), (0, 128)]);
+    assert!(measuring.joined.is_some() && measuring.done.1 == 20, "{:?}", measuring.done);
+}
+
+#[test]
 fn a_saved_design_is_used_with_its_sampling_wherever_its_model_lies() {
     let mut state = ready();
     let effects = on_action(&mut state, Action::SaveDesign(" fast ".into()), now(3.0));
