@@ -17,6 +17,9 @@ const CANARY_CELLS: [BenchTest; 2] = [BenchTest { n_prompt: 128, n_gen: 0, n_dep
 /// Fewest and most repetitions of a cell: under five a difference of a few per cent is not seen.
 const REPETITIONS: (u32, u32) = (3, 10);
 
+/// What is to be said of two measurements at different times.
+const APART: &str = "They were not measured in turns: what the machine did in between counts too";
+
 /// Measures a run again, as it was measured.
 pub(super) fn repeat(state: &mut AppState, id: RunId, now: Now, effects: &mut Vec<Effect>) {
     let Some(run) = state.history.run(id) else { return };
@@ -219,11 +222,17 @@ fn tell(state: &mut AppState, now: Now) {
         Purpose::Repeat(_) => sentences.join("; "),
         Purpose::Canary(from, to) => format!("Since {from}, now {to}: {}", sentences.join("; ")),
     };
+    let has_before = pairs.iter().any(|(_, other)| other.is_some());
+    let text = if has_before { format!("{text}. {APART}") } else { text };
     if let Purpose::Repeat(_) = purpose {
         state.history.shown.clone_from(&show);
     }
     let offer = NoticeAction { label: "Show".into(), action: Box::new(crate::app::Action::ShowRuns(show)) };
-    state.notices.push(Severity::Info, text, Vec::new(), Some(offer), now.secs);
+    match purpose {
+        // what an update changed is read when there is time for it
+        Purpose::Canary(..) => state.notices.offer(text, offer),
+        Purpose::Repeat(_) => state.notices.push(Severity::Info, text, Vec::new(), Some(offer), now.secs),
+    }
 }
 
 /// `tg128 81.2 t/s, before 80.9 t/s: not distinguishable`.

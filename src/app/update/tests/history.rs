@@ -221,8 +221,11 @@ fn an_update_offers_a_canary_once() {
     let effects = on_measurer_event(&mut state, &Event::Done { job }, now(4.2));
     assert_eq!(whole_runs_wanted(&effects), [6, 4], "the last trusted run of the same design");
     on_answer(&mut state, Answer::RunsRead(vec![fresh, old]), now(4.3));
-    let text = &state.notices.iter().last().unwrap().text;
+    let told = state.notices.iter().last().unwrap();
+    let text = &told.text;
     assert!(text.contains("b1") && text.contains("b2") && text.contains("really slower"), "{text}");
+    assert!(told.until.is_none(), "it stays until it was read");
+    assert!(text.contains("not measured in turns"), "{text}");
 }
 
 #[test]
