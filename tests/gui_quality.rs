@@ -18,7 +18,8 @@ use inferscope::app::{Action, AppState, HeatBy, LadderPoint, Page, QualityAction
 use inferscope::library::text;
 use inferscope::measure::quality::tally::Estimate;
 use inferscope::measure::stats;
-use inferscope::protocol::{CacheType, EngineError, ErrorKind};
+use inferscope::protocol::{CacheType, Design, EngineError, ErrorKind, Metric, Run, RunId, Workload};
+use inferscope::store::RunHead;
 use inferscope::ui::theme::Theme;
 use window::{Window, harness, harness_sized};
 
@@ -113,6 +114,37 @@ fn what_was_measured_before_is_shown_while_a_comparison_is_set_up() {
     harness.run();
     harness.get_by_label_contains("Q8_0, KV q4_0, 136 MB\nMean KLD 0.0200");
     assert!(harness.query_by_label_contains("Q2_K, 82 MB\n").is_none(), "what has no speed has no place there");
+}
+
+#[test]
+fn what_was_compared_before_can_be_looked_at_again() {
+    let mut harness = harness(state());
+    assert!(harness.query_by_label("Earlier comparisons").is_none(), "nothing was compared yet");
+    let head = |id: i64, quant: &str| {
+        let reference = Box::new(Design::for_model(path("F16")));
+        let workload = Workload::Quality { text: "notes.txt".into(), text_hash: "h".into(), n_ctx: 512, reference };
+        let mut run = Run::new(Design::for_model(path(quant)), workload, 1_763_900_000_000);
+        (run.id, run.group) = (RunId(id), "quality-1".into());
+        (run.environment.model, run.environment.quant) = ("SmolLM2".into(), quant.into());
+        run.samples.insert(Metric::Kld, vec![0.1]);
+        RunHead::of(&run)
+    };
+    harness.state_mut().state.history.runs = vec![head(2, "Q2_K"), head(1, "Q8_0")];
+    harness.state_mut().state.history.revision += 1;
+    harness.run();
+    harness.get_by_label("Earlier comparisons").click();
+    harness.run();
+    harness.get_by_label("Q8_0, Q2_K").click();
+    assert_eq!(asked(&mut harness), [QualityAction::Open(vec![RunId(1), RunId(2)])]);
+
+    // one that was kept without its tokens says so, and has its figures
+    let mut kept = compared(text::EVALUATION, 1200, &RUNGS[..1]);
+    let comparison = kept.quality.comparison.as_mut().unwrap();
+    comparison.is_kept = true;
+    comparison.candidates[0].scores.clear();
+    let harness = harness_sized(kept, [1100.0, 900.0], Theme::Dark);
+    harness.get_by_label_contains("The text is not kept with this result");
+    harness.get_all_by_label_contains("Mean KLD").next().expect("its figures are there");
 }
 
 #[test]

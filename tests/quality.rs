@@ -58,8 +58,14 @@ fn a_rung_costs_nothing_against_itself_and_something_against_a_better_one() {
     assert_eq!(status, 0, "{made}");
 
     let base = ["--reference", model, "--text", &text, "--chunk", "256", "--chunks", "3", "-t", "2"];
-    let (status, both) = run(dir.path(), &[&["quality", model, q2.to_str().unwrap()][..], &base].concat());
+    let (status, both) = run(dir.path(), &[&["quality", model, q2.to_str().unwrap(), "--keep", "--tokens"][..], &base].concat());
     assert_eq!(status, 0, "{both}");
+    // what is kept is what was said, token by token
+    for (id, candidate) in [("1", 0), ("2", 1)] {
+        let (status, kept) = run(dir.path(), &["runs", "tokens", id]);
+        assert_eq!((status, &kept["scores"]), (0, &both["candidates"][candidate]["scores"]));
+        assert_eq!(kept["scores"].as_array().map(Vec::len), Some(3 * 127));
+    }
     let (same, worse) = (&both["candidates"][0], &both["candidates"][1]);
     assert_eq!(same["tokens"], 3 * 127);
     assert!(same["kld"]["mean"].as_f64().unwrap() < 1e-6 && same["same_top_percent"].as_f64() == Some(100.0), "{same}");

@@ -70,6 +70,8 @@ pub enum Effect {
     ReadRuns,
     /// Read runs with everything; answered by `Answer::RunsRead`
     ReadWholeRuns(Vec<RunId>),
+    /// Read runs of quality with what was found of each token; answered by `Answer::TokensRead`
+    ReadTokens(Vec<RunId>),
     /// Read runs with everything for the board; answered by `Answer::BoardRead` with the same number
     ReadBoard(u64, Vec<RunId>),
     /// Read the saved designs; answered by `Answer::Designs`, now and after every change
@@ -171,6 +173,8 @@ pub enum Answer {
     Runs(Vec<RunHead>),
     /// Runs with everything
     RunsRead(Vec<Run>),
+    /// Runs of quality with what was found of each token, where that was kept
+    TokensRead(Vec<Run>),
     /// Runs with everything that the board asked for under this number
     BoardRead(u64, Vec<Run>),
     /// A file of runs was read: its name, and the runs or why there are none

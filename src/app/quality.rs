@@ -3,6 +3,7 @@
 mod action;
 mod heat;
 mod ladder;
+mod reopen;
 mod text;
 mod variant;
 
@@ -13,15 +14,17 @@ use std::sync::Arc;
 pub use action::{QualityAction, QualityForm};
 pub use heat::{HeatBy, LEVELS, level};
 pub use ladder::{LadderPoint, Point, knee, missing};
+pub(crate) use reopen::is_comparison;
+pub use reopen::{KeptComparison, STOPPED};
 pub use text::{Content, Text, TextSource};
 pub use variant::Variant;
 
 use super::AppState;
-use crate::library::{Family, RungState};
+use crate::library::{Family, RungState, text as texts};
 use crate::measure::quality::divergence::Agreement;
 use crate::measure::quality::report::Subject;
 use crate::measure::quality::tally::{Quality as Summary, Running, Tally};
-use crate::protocol::{Design, EngineError, JobId, QualityBatch, QualityLayout, QualityPlan, QualityText, TokenScore};
+use crate::protocol::{Design, EngineError, JobId, QualityBatch, QualityLayout, QualityPlan, QualityText, RunId, TokenScore};
 
 /// Most designs of one comparison.
 pub const MOST_CANDIDATES: usize = 24;
@@ -104,6 +107,10 @@ pub struct Candidate {
     pub summary: Option<Summary>,
     /// Greedy answers against the reference's, once asked for
     pub agreement: Vec<Agreement>,
+    /// The number under which its run is being kept
+    pub keeping: Option<u64>,
+    /// Its run, once it is kept
+    pub run: Option<RunId>,
 }
 
 impl Candidate {
@@ -116,14 +123,19 @@ impl Candidate {
     pub fn take(&mut self, batch: &QualityBatch, n_tokens: usize) {
         self.places.resize(n_tokens, u32::MAX);
         for (at, score) in (batch.first..).zip(&batch.scores) {
-            let place = usize::try_from(at).ok().and_then(|at| self.places.get_mut(at));
-            if let Some(place) = place {
-                *place = u32::try_from(self.scores.len()).unwrap_or(u32::MAX);
-                self.scores.push(*score);
+            if self.put(at, *score) {
                 self.tally.add(score);
             }
         }
         self.running = self.tally.running();
+    }
+
+    /// Puts a score in its place; `false` where the text has no such token.
+    fn put(&mut self, at: u64, score: TokenScore) -> bool {
+        let Some(place) = usize::try_from(at).ok().and_then(|at| self.places.get_mut(at)) else { return false };
+        *place = u32::try_from(self.scores.len()).unwrap_or(u32::MAX);
+        self.scores.push(score);
+        true
     }
 
     /// Sums up: nothing more comes.
@@ -211,6 +223,8 @@ pub struct Comparison {
     pub is_partial: bool,
     /// What went wrong; what was measured before stands
     pub error: Option<EngineError>,
+    /// It was read back from runs that are kept
+    pub is_kept: bool,
 }
 
 impl Comparison {
@@ -220,8 +234,8 @@ impl Comparison {
     }
 
     /// Whether anything was measured.
-    pub fn has_scores(&self) -> bool {
-        self.candidates.iter().any(|candidate| !candidate.scores.is_empty())
+    pub fn has_results(&self) -> bool {
+        self.candidates.iter().any(|candidate| candidate.running.is_some())
     }
 
     /// Part that is read, 0..1.
@@ -270,6 +284,8 @@ pub struct Quality {
     pub points: Vec<LadderPoint>,
     /// What runs that are kept say of the same, read when the page is opened
     pub kept: Vec<LadderPoint>,
+    /// The runs that are being read to be shown as a comparison
+    pub opening: Vec<RunId>,
     /// Decode speeds of replies by file and name of the variant, tokens per second, latest last
     pub speeds: BTreeMap<(PathBuf, String), Vec<f64>>,
 }
@@ -361,7 +377,7 @@ impl AppState {
         };
         let read = || found(&setup.content, "The text is being read");
         match &setup.source {
-            TextSource::Builtin => Ok(("the evaluation text".into(), Text::builtin())),
+            TextSource::Builtin => Ok((texts::BUILTIN_NAME.into(), Text::builtin())),
             TextSource::Pasted => Ok(("pasted text".into(), found(&setup.pasted, "Paste a text first")?)),
             TextSource::File(path) => {
                 let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();

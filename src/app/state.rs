@@ -6,9 +6,10 @@ use super::{
     Ahead, Chats, Compare, History, Known, Loading, MakeOffer, Making, Measure, Measuring, Notices, Outcome, Prediction, Quality, ReplyId,
     Telemetry, WantedLoad,
 };
-use crate::library::{Estimate, Family, NearestFit, Skipped};
+use crate::library::{self, Estimate, Family, NearestFit, Skipped};
 use crate::protocol::{
-    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, Overflow, Prompt, Rendered, Resident, RunId, SamplingDefaults,
+    Design, EngineError, EngineFacts, JobId, LoadReport, MemoryUse, ModelInfo, Overflow, Prompt, Rendered, Resident, RunId,
+    SamplingDefaults,
 };
 use crate::store::{ChatId, MessageId, Settings};
 
@@ -371,6 +372,12 @@ impl AppState {
     pub fn family(&self) -> Option<&Family> {
         let path = &self.design()?.model;
         self.library.families.iter().find(|family| family.rung_of(path).is_some())
+    }
+
+    /// What a model is called: as the library calls its family.
+    pub fn model_name(&self, info: &ModelInfo) -> String {
+        let family = self.library.families.iter().find(|family| family.rung_of(&info.path).is_some());
+        family.map_or_else(|| library::model_name(info), |family| family.name.clone())
     }
 
     /// The rung that answers (`Q4_K_M`).

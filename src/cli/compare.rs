@@ -6,6 +6,7 @@ use super::error::{CliError, NO};
 use super::names;
 use super::output::{Output, table};
 use super::session::{Session, file_name, unexpected};
+use crate::library;
 use crate::measure::format;
 use crate::measure::lanes::{self, Answered, LANES, Parting, Round};
 use crate::protocol::{
@@ -96,7 +97,7 @@ fn ask(
         None => session.insert(Session::start(global, out)?),
     };
     let report = session.load(&answered.design)?;
-    answered.model = report.info.name;
+    answered.model = library::model_name(&report.info);
     answered.quant = report.info.quant;
     answered.memory = Some(report.memory);
     answered.load_seconds = Some(report.seconds);

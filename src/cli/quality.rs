@@ -1,7 +1,9 @@
 //! `quality`: what designs cost in quality against a reference, on a text, with llama-perplexity's definitions.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use crate::measure::quality::report::{self, Subject, TextName};
 use crate::measure::quality::tally::{Estimate, Quality, Tally};
 use crate::protocol::{
     Command, Design, Event, GenerateRequest, Message, Overflow, Prompt, QualityLayout, QualityPlan, QualityText, Role, Run,
-    SamplerOverrides, TokenScore,
+    SamplerOverrides, TokenRecord, TokenScore,
 };
 use crate::store::Store;
 
@@ -27,6 +29,7 @@ use crate::store::Store;
 struct Heard {
     tally: Tally,
     scores: Vec<(u64, TokenScore)>,
+    names: BTreeMap<u32, String>,
 }
 
 /// Runs the command; the exit status.
@@ -38,7 +41,12 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
     let text = self::text(&args.text)?;
     let mut session = Session::start(global, out)?;
     let (mut documents, mut runs) = (Vec::new(), Vec::new());
-    let text_name = if args.text == "-" { "standard input".to_owned() } else { file_name(Path::new(&args.text)) };
+    let text_name = match args.text.as_str() {
+        "-" => "standard input".to_owned(),
+        // as the window calls it
+        text::BUILTIN => text::BUILTIN_NAME.to_owned(),
+        path => file_name(Path::new(path)),
+    };
     let text_hash = library::text_hash(&text);
     let began_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
     let group = if args.files.len() > 1 { format!("quality-{}", began_ms / 1000) } else { String::new() };
@@ -55,6 +63,8 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
             one_at_a_time: args.one_at_a_time,
         };
         let (layout, heard) = measure(&mut session, plan, out)?;
+        // a token is named once, with whichever candidate had it first
+        let names: BTreeMap<u32, &str> = heard.iter().flat_map(|heard| &heard.names).map(|(id, name)| (*id, name.as_str())).collect();
         let seconds = began.elapsed().as_secs_f64();
         let answers = if candidates.is_empty() { None } else { answers(&mut session, &reference, args.diverge, out)? };
         let measured = if candidates.is_empty() { vec![reference.clone()] } else { candidates.clone() };
@@ -73,7 +83,11 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
             documents.push(subject.document());
             if args.keep {
                 let text = TextName { name: &text_name, hash: &text_hash };
-                runs.push(subject.run(text, &group, began_ms, library::environment(session.facts(), design, None)));
+                let mut run = subject.run(text, &group, began_ms, library::environment(session.facts(), design, None));
+                let name = |id: u32| names.get(&id).copied();
+                run.tokens = against
+                    .and_then(|_| TokenRecord::of(&layout, &[], name, heard.scores.iter().map(|(at, score)| (*at, score))).map(Arc::new));
+                runs.push(run);
             }
             if args.tokens
                 && let Some(last) = documents.last_mut().and_then(Value::as_object_mut)
@@ -153,6 +167,7 @@ fn measure(session: &mut Session, plan: QualityPlan, out: Output) -> Result<(Qua
                 Event::QualityScores { batch, .. } => {
                     if let Some(heard) = heard.get_mut(batch.candidate as usize) {
                         batch.scores.iter().for_each(|score| heard.tally.add(score));
+                        heard.names.extend(batch.names.iter().cloned());
                         heard.scores.extend((batch.first..).zip(batch.scores.iter().copied()));
                     }
                 }

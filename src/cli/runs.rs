@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::error::{CliError, NO};
 use super::output::{Output, table};
 use super::runs_args::{RunsArgs, RunsCommand, RunsFormat};
+use crate::measure::quality::report;
 use crate::measure::{format, kept, versus};
 use crate::protocol::{Metric, Run, RunId, RunTrust};
 use crate::store::{Dirs, Op, RunHead, Store, StoreError};
@@ -23,6 +24,7 @@ pub fn run(args: &RunsArgs, out: Output) -> Result<u8, CliError> {
     match args.command.as_ref().unwrap_or(&RunsCommand::List { filter: Vec::new(), limit: 0 }) {
         RunsCommand::List { filter, limit } => list(&mut store, filter, *limit, out),
         RunsCommand::Show { id } => show(&mut store, *id, out),
+        RunsCommand::Tokens { id } => tokens(&mut store, *id, out),
         RunsCommand::Compare { first, second } => compare(&mut store, *first, *second, out),
         RunsCommand::Export { ids, filter, output } => export(&mut store, ids, filter, *output, out),
         RunsCommand::Import { files } => import(&mut store, files, out),
@@ -128,6 +130,21 @@ fn with_hash(run: &Run) -> Value {
 fn show(store: &mut Store, id: i64, out: Output) -> Result<u8, CliError> {
     let run = read(store, id)?;
     out.result(&with_hash(&run), || words(&run))?;
+    Ok(0)
+}
+
+fn tokens(store: &mut Store, id: i64, out: Output) -> Result<u8, CliError> {
+    let run = read(store, id)?;
+    let Some(record) = store.run_with_tokens(run.id).and_then(|run| run.tokens) else {
+        let error = CliError::new("no_tokens", format!("Run {id} has no tokens kept with it"), NO);
+        return Err(error.hint("`inferscope quality --keep` and the Quality page keep them, up to 50,000 scored tokens a candidate"));
+    };
+    let scores = || record.scores.iter().map(|(at, score)| (*at, score));
+    if out.json() {
+        out.document(&json!({ "run": id, "text": record.layout.text, "scores": report::tokens_json(scores(), &record.layout) }))?;
+    } else {
+        out.raw(&report::tokens_csv(scores(), &record.layout))?;
+    }
     Ok(0)
 }
 

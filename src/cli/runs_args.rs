@@ -40,6 +40,11 @@ pub enum RunsCommand {
         /// Its number
         id: i64,
     },
+    /// Write what a run of quality found of each token, as CSV (JSON with --json), where that was kept
+    Tokens {
+        /// Its number
+        id: i64,
+    },
     /// Compare two runs: ratios with their intervals, and what differs in design and environment
     Compare {
         /// The one to compare with

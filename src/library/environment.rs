@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{MachineMemory, fingerprint, read_header};
+use super::{MachineMemory, fingerprint, model_name, read_header};
 use crate::protocol::{Design, EngineFacts, Environment, ModelInfo, build};
 
 /// This machine, the engine and the model of a design. Where `info` is not given the model's header is read; its fingerprint is read in any
@@ -12,7 +12,7 @@ pub fn environment(facts: &EngineFacts, design: &Design, info: Option<&ModelInfo
     let read = || read_header(&design.model).ok().map(|header| header.info());
     let info = info.cloned().or_else(read).unwrap_or_default();
     let model_hash = fingerprint(&design.model).inspect_err(|error| log::warn!("no fingerprint: {error}")).unwrap_or_default();
-    Environment { model: info.name, quant: info.quant, model_size: info.size, model_hash, ..machine(facts) }
+    Environment { model: model_name(&info), quant: info.quant, model_size: info.size, model_hash, ..machine(facts) }
 }
 
 /// This machine and the engine, without a model.

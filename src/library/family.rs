@@ -139,20 +139,27 @@ pub struct FileFacts {
     forecasts: Vec<Option<Forecast>>,
 }
 
+/// What the model of a file is called: by the file's name without level, ending and part number; where that says nothing, by its header,
+/// else by its folder.
+pub fn model_name(info: &ModelInfo) -> String {
+    let stem = info.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = shard_name(&info.path).map_or(stem, |(prefix, ..)| prefix);
+    let base = split_level(&stem).0;
+    let folder = || info.path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    if !says_nothing(base) {
+        base.to_owned()
+    } else if !says_nothing(&info.name) && info.name != stem {
+        info.name.clone()
+    } else {
+        folder().unwrap_or(stem)
+    }
+}
+
 impl FileFacts {
     /// `label` names the file where its own name says nothing (Ollama's blobs).
     pub(super) fn new(header: &Header, label: Option<&str>) -> Self {
         let info = header.info();
-        let stem = info.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let stem = shard_name(&info.path).map_or(stem, |(prefix, ..)| prefix);
-        let base = split_level(&stem).0;
-        let folder = || info.path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
-        let base = match label {
-            Some(label) => label.to_owned(),
-            None if !says_nothing(base) => base.to_owned(),
-            None if !says_nothing(&info.name) && info.name != stem => info.name.clone(),
-            None => folder().unwrap_or_else(|| stem.clone()),
-        };
+        let base = label.map_or_else(|| model_name(&info), str::to_owned);
         let words = format!("{} {} {}", info.arch, info.name, base).to_lowercase();
         Self {
             n_vocab: info.n_vocab,

@@ -19,7 +19,7 @@ pub mod text;
 
 pub use environment::{environment, machine};
 pub use estimate::{Estimate, NearestFit, bytes_read_per_token, default_n_ctx, estimate, fits, nearest_fit};
-pub use family::{Family, Rung, RungState, lookup, suggest_target};
+pub use family::{Family, Rung, RungState, lookup, model_name, suggest_target};
 pub use fingerprint::{fingerprint, sha256};
 pub use gguf::{Fault, GgufError, Header, read_header, read_model};
 pub use machine::MachineMemory;

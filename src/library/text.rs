@@ -10,6 +10,8 @@ use crate::protocol::{EngineError, ErrorKind};
 pub const EVALUATION: &str = include_str!("../../assets/evaluation.txt");
 /// What it is called, here and as `--text` on the command line.
 pub const BUILTIN: &str = "builtin";
+/// What it is called.
+pub const BUILTIN_NAME: &str = "the evaluation text";
 /// Longest text, bytes: hours of reading for any model.
 pub const MAX_TEXT: u64 = 24 << 20;
 

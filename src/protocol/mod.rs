@@ -30,7 +30,7 @@ pub use event::{
 };
 pub use model::{ModelInfo, SamplingDefaults};
 pub use probs::{ALTERNATIVES, Alternative, MOST_ALTERNATIVES, PieceKind, TokenProb};
-pub use quality::{QualityBatch, QualityLayout, QualityPlan, QualityText, TOP, TokenScore};
+pub use quality::{QualityBatch, QualityLayout, QualityPlan, QualityText, TOP, TokenRecord, TokenScore};
 pub use quant::{FILE_TYPES, FileType};
 pub use run::{Environment, Metric, Run, RunId, RunTrust, Workload};
 pub use sample::{MemorySample, Sample};

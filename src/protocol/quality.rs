@@ -1,5 +1,7 @@
 //! Quality: what one design makes of a text that another one would have continued otherwise.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Design, Message};
@@ -95,4 +97,49 @@ pub struct QualityBatch {
     pub scores: Vec<TokenScore>,
     /// Texts of the tokens that are named for the first time in this job
     pub names: Vec<(u32, String)>,
+}
+
+/// A comparison token by token, as it is kept beside the run of one candidate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// What was read
+    pub layout: QualityLayout,
+    /// What the user asks in it, where the text is a conversation
+    pub prompts: Vec<String>,
+    /// Texts of the tokens that the scores name
+    pub names: BTreeMap<u32, String>,
+    /// Each score with its index in the text, rising
+    pub scores: Vec<(u64, TokenScore)>,
+}
+
+impl TokenRecord {
+    /// Most scores that are kept of one candidate: some 4 MB, with the text.
+    pub const MOST: usize = 50_000;
+
+    /// The record of scores; `None` where there are none, or more than are kept.
+    pub fn of<'a, 'n>(
+        layout: &QualityLayout,
+        prompts: &[String],
+        name: impl Fn(u32) -> Option<&'n str>,
+        scores: impl Iterator<Item = (u64, &'a TokenScore)>,
+    ) -> Option<Self> {
+        let scores: Vec<(u64, TokenScore)> = scores.take(Self::MOST + 1).map(|(at, score)| (at, *score)).collect();
+        if scores.is_empty() || scores.len() > Self::MOST {
+            return None;
+        }
+        let ids = scores.iter().flat_map(|(_, score)| score.top_ref.iter().chain(&score.top_cand)).map(|(id, _)| *id);
+        let names = ids.filter_map(|id| Some((id, name(id)?.to_owned()))).collect();
+        Some(Self { layout: layout.clone(), prompts: prompts.to_vec(), names, scores })
+    }
+
+    /// Whether every score belongs to a token of the text, in order, and every token to a place in it.
+    pub fn is_sound(&self) -> bool {
+        let is_rising = self.scores.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
+        let n_tokens = self.layout.ends.len() as u64;
+        let ends = &self.layout.ends;
+        is_rising
+            && self.scores.last().is_none_or(|(at, _)| *at < n_tokens)
+            && ends.is_sorted()
+            && ends.last().is_none_or(|end| *end as usize <= self.layout.text.len())
+    }
 }

@@ -1,10 +1,11 @@
 //! A run: one measured execution, kept for ever. Design, workload, environment, raw samples and what follows from them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchTest, Design, EngineError};
+use super::{BenchTest, Design, EngineError, TokenRecord};
 
 /// Names a run that is kept; ever rising.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -278,6 +279,10 @@ pub struct Run {
     /// Set when it failed: a design that does not fit, an engine that died. What was measured until then stands
     #[serde(default)]
     pub failure: Option<EngineError>,
+    /// What was found of each token, of a run of quality: set on the way to the store, which keeps it apart from the run, and where it was
+    /// asked for on the way back
+    #[serde(skip)]
+    pub tokens: Option<Arc<TokenRecord>>,
     /// What a newer version keeps with it, and what only one kind of run has (quality: its whole summary)
     #[serde(flatten)]
     pub extra: BTreeMap<String, serde_json::Value>,
@@ -303,6 +308,7 @@ impl Run {
             trust: RunTrust::default(),
             reasons: Vec::new(),
             failure: None,
+            tokens: None,
             extra: BTreeMap::new(),
         }
     }

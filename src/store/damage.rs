@@ -12,7 +12,7 @@ use super::migrate::Step;
 use super::notice::{Notice, NoticeKind, StoreError};
 use super::open;
 use super::types::{Chat, ChatId, ChatMessage, MessageId, Op};
-use super::{apply, migrate, rows, runs};
+use super::{apply, migrate, rows, runs, token_records};
 use crate::protocol::Role;
 
 /// Ids above this are not ones this program gave.
@@ -141,6 +141,11 @@ fn salvage_runs(from: &Path, to: &mut Connection) -> rusqlite::Result<(usize, us
             apply::op(&tx, &Op::DeleteRun(id), now)?;
         }
         counts.0 += 1;
+    }
+    for (id, data) in every_row(&old, "run_tokens", "id, data", token_records::bytes) {
+        if tx.prepare_cached("SELECT 1 FROM runs WHERE id = ?1")?.exists([id.0])? {
+            token_records::put_bytes(&tx, id, &data)?;
+        }
     }
     for (saved, hidden) in every_row(&old, "designs", runs::DESIGN, runs::saved_design) {
         let Some(saved) = saved.filter(|saved| (1..LARGEST_ID).contains(&saved.id.0)) else { continue };

@@ -13,7 +13,7 @@ use super::files;
 pub(super) type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Every step there ever was, oldest first.
-pub(super) const STEPS: &[Step] = &[chats_and_messages, runs_and_designs, token_probabilities];
+pub(super) const STEPS: &[Step] = &[chats_and_messages, runs_and_designs, token_probabilities, run_tokens];
 
 /// Says in the file's header that this is an Inferscope database ("ISCP").
 pub(super) const APPLICATION_ID: i32 = 0x4953_4350;
@@ -112,6 +112,16 @@ fn token_probabilities(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              data BLOB NOT NULL,
              PRIMARY KEY (message, n)
          ) STRICT, WITHOUT ROWID;",
+    )
+}
+
+/// What a comparison of quality found of each token (`token_records.rs`). A table of its own, so that reading a run does not go through it.
+fn run_tokens(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "CREATE TABLE run_tokens (
+             id INTEGER PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+             data BLOB NOT NULL
+         ) STRICT;",
     )
 }
 

@@ -29,6 +29,7 @@ mod settings_file;
 pub mod sweeps;
 #[cfg(test)]
 mod tests;
+mod token_records;
 mod types;
 mod writer;
 

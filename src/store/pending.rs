@@ -105,6 +105,14 @@ impl Pending {
         })
     }
 
+    /// Fields of a record that wait for the disk, the latest of a name last.
+    pub fn run_extra(&self, run: RunId) -> impl Iterator<Item = (String, serde_json::Value)> + '_ {
+        self.ops.iter().filter_map(move |op| match op {
+            Op::SetRunExtra { id, key, value } if *id == run => Some((key.clone(), value.clone())),
+            _ => None,
+        })
+    }
+
     /// The saved designs as they would be if everything were written; a new one has the id 0. `true` = hidden.
     pub fn over_designs(&self, designs: &mut Vec<(SavedDesign, bool)>) {
         for op in &self.ops {
@@ -219,7 +227,7 @@ fn subject(op: &Op) -> Subject {
         | Op::RemoveMessage(message)
         | Op::FinishMessage { id: message, .. } => Subject::Message(*message),
         Op::PutRun(run) => Subject::Run(run.id),
-        Op::DeleteRun(id) | Op::RestoreRun(id) | Op::SetRunMeta { id, .. } => Subject::Run(*id),
+        Op::DeleteRun(id) | Op::RestoreRun(id) | Op::SetRunMeta { id, .. } | Op::SetRunExtra { id, .. } => Subject::Run(*id),
         Op::PutDesign(saved) => Subject::Design(saved.id),
         Op::DeleteDesign(id) | Op::RestoreDesign(id) => Subject::Design(*id),
     }

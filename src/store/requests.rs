@@ -55,6 +55,8 @@ pub enum Request {
         /// which
         ids: Vec<RunId>,
     },
+    /// Read runs of quality with what was found of each token; answered by `TokensRead`
+    ReadTokens(Vec<RunId>),
     /// List the saved designs; answered by `Designs`, now and after every change to one
     Designs,
     /// Write the settings, soon
@@ -114,6 +116,8 @@ pub enum Reply {
         /// the runs
         runs: Vec<Run>,
     },
+    /// Runs with everything and what was found of each token, where that was kept, in the order asked for; one that is gone is left out
+    TokensRead(Vec<Run>),
     /// The saved designs, by name
     Designs(Vec<SavedDesign>),
     /// Something happened to a file

@@ -1,11 +1,12 @@
 //! Runs and saved designs as rows. A run is two rows: a small one that lists are made of, and its whole record as JSON.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::db::Store;
 use super::notice::StoreError;
 use super::rows::{json, number, text};
 use super::run_types::{DesignId, RunHead, SavedDesign};
+use super::token_records;
 use super::types::Op;
 use crate::protocol::{Run, RunId, RunTrust};
 
@@ -56,6 +57,9 @@ pub(super) fn put_run(conn: &Connection, run: &Run) -> rusqlite::Result<RunHead>
     }
     let body = run_json(&Run { id: head.id, ..run.clone() });
     conn.prepare_cached("INSERT OR REPLACE INTO run_bodies (id, body) VALUES (?1, ?2)")?.execute(params![head.id.0, body])?;
+    if let Some(tokens) = &run.tokens {
+        token_records::put(conn, head.id, tokens)?;
+    }
     Ok(head)
 }
 
@@ -68,11 +72,25 @@ pub(super) fn change(conn: &Connection, op: &Op, now_ms: i64) -> rusqlite::Resul
             .prepare_cached("UPDATE runs SET title = ?2, tags = ?3 WHERE id = ?1")?
             .execute(params![id.0, title, tags_json(tags)])
             .map(drop),
+        Op::SetRunExtra { id, key, value } => set_extra(conn, *id, key, value),
         Op::PutDesign(design) => put_design(conn, design),
         Op::DeleteDesign(id) => conn.prepare_cached("UPDATE designs SET deleted_ms = ?2 WHERE id = ?1")?.execute([id.0, now_ms]).map(drop),
         Op::RestoreDesign(id) => conn.prepare_cached("UPDATE designs SET deleted_ms = NULL WHERE id = ?1")?.execute([id.0]).map(drop),
         _ => Ok(()),
     }
+}
+
+/// Changes one field of a record, whatever else is in it; of a field with fields of its own only those that are given.
+fn set_extra(conn: &Connection, id: RunId, key: &str, value: &serde_json::Value) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached("SELECT body FROM run_bodies WHERE id = ?1")?;
+    let found: Option<Option<serde_json::Map<_, _>>> = statement.query_row([id.0], |row| Ok(json(row, 0))).optional()?;
+    let Some(mut record) = found.flatten() else { return Ok(()) };
+    match (record.get_mut(key), value) {
+        (Some(serde_json::Value::Object(old)), serde_json::Value::Object(new)) => old.extend(new.clone()),
+        _ => drop(record.insert(key.to_owned(), value.clone())),
+    }
+    let body = serde_json::Value::Object(record).to_string();
+    conn.prepare_cached("UPDATE run_bodies SET body = ?2 WHERE id = ?1")?.execute(params![id.0, body]).map(drop)
 }
 
 fn put_design(conn: &Connection, saved: &SavedDesign) -> rusqlite::Result<()> {
@@ -102,6 +120,7 @@ pub(super) fn purge(conn: &Connection, after_ms: i64, until_ms: i64) -> rusqlite
 pub(super) fn try_out(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare(&format!("SELECT {HEAD} FROM runs"))?;
     conn.prepare("SELECT id, body FROM run_bodies")?;
+    token_records::try_out(conn)?;
     conn.prepare(&format!("SELECT {DESIGN} FROM designs")).map(drop)
 }
 
@@ -212,6 +231,7 @@ impl Store {
         if let Some((title, tags)) = self.pending.run_meta(id) {
             (run.title, run.tags) = (title.to_owned(), tags.to_vec());
         }
+        run.extra.extend(self.pending.run_extra(id));
         Some(run)
     }
 

@@ -49,8 +49,8 @@ fn step_that_fails(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 const NOW: &[Step] = STEPS;
-static NEXT: [Step; 4] = [STEPS[0], STEPS[1], STEPS[2], next_step];
-static BROKEN: [Step; 5] = [STEPS[0], STEPS[1], STEPS[2], next_step, step_that_fails];
+static NEXT: [Step; 5] = [STEPS[0], STEPS[1], STEPS[2], STEPS[3], next_step];
+static BROKEN: [Step; 6] = [STEPS[0], STEPS[1], STEPS[2], STEPS[3], next_step, step_that_fails];
 
 fn files(dir: &Path, part: &str) -> Vec<std::path::PathBuf> {
     let mut found: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.to_string_lossy().contains(part)).collect();
@@ -68,10 +68,10 @@ fn older_data_is_migrated_after_a_copy() {
     let (mut store, notices) = Store::open_with(dir.path(), &NEXT);
     assert_eq!(notices.len(), 1);
     assert_eq!(notices[0].kind, NoticeKind::Migrated);
-    assert_eq!(migrate::version(&store.conn).unwrap(), 4);
+    assert_eq!(migrate::version(&store.conn).unwrap(), 5);
     assert_eq!(store.messages(ChatId(1))[0].text, "old words");
     let copy = rusqlite::Connection::open(notices[0].path.as_ref().unwrap()).unwrap();
-    assert_eq!(migrate::version(&copy).unwrap(), 3);
+    assert_eq!(migrate::version(&copy).unwrap(), 4);
     assert_eq!(copy.query_row("SELECT text FROM messages", [], |r| r.get::<_, String>(0)).unwrap(), "old words");
     drop(store);
     assert_eq!(Store::open_with(dir.path(), &NEXT).1, []);
@@ -103,7 +103,7 @@ fn a_failing_step_leaves_the_version_before_it() {
     drop(store);
     let mut conn = rusqlite::Connection::open(dir.path().join("chats.db")).unwrap();
     migrate::migrate(&mut conn, &BROKEN).unwrap_err();
-    assert_eq!(migrate::version(&conn).unwrap(), 4);
+    assert_eq!(migrate::version(&conn).unwrap(), 5);
     conn.prepare("SELECT half FROM chats").unwrap_err();
 }
 

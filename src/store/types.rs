@@ -231,6 +231,15 @@ pub enum Op {
         /// What the user files it under
         tags: Vec<String>,
     },
+    /// Changes a field of what only one kind of run has (`Run::extra`); of a field with fields of its own only those that are given
+    SetRunExtra {
+        /// Which
+        id: RunId,
+        /// The field
+        key: String,
+        /// What it says from now on
+        value: serde_json::Value,
+    },
     /// Saves a design under a name, or replaces it; one without an id (0) gets the next
     PutDesign(SavedDesign),
     /// Hides a saved design (undo: `RestoreDesign`); purged as a chat is

@@ -259,6 +259,7 @@ impl<F: Fn(Reply)> Worker<F> {
             Item::Request(Request::KeepRun { seq, run }) => self.stage_run(seq, run),
             Item::Request(Request::Runs) => self.list_runs(),
             Item::Request(Request::ReadRuns { seq, ids }) => self.read_runs(seq, &ids),
+            Item::Request(Request::ReadTokens(ids)) => self.read_tokens(&ids),
             Item::Request(Request::Designs) => self.list_designs(),
             Item::Request(Request::SaveSettings(settings)) => {
                 let due = self.settings.take().map_or_else(|| Instant::now() + SETTINGS_AGE, |(_, at)| at);

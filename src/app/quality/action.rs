@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{HeatBy, Variant};
+use crate::protocol::RunId;
 use crate::store::ChatId;
 
 /// What a person asks of the Quality page.
@@ -42,6 +43,8 @@ pub enum QualityAction {
     Stop,
     /// Put the result away and set another one up
     Clear,
+    /// Show a comparison that was kept as these runs
+    Open(Vec<RunId>),
     /// Show another candidate
     Show(usize),
     /// Colour the text by another figure

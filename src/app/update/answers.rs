@@ -37,6 +37,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             let id = head.id;
             measure::on_kept(state, seq, id, effects);
             compare::on_kept(state, seq, id, effects);
+            quality::on_kept(state, seq, id);
             history::on_kept(state, *head);
             repeat::on_saved(state, seq, Some(id), now, effects);
         }
@@ -50,6 +51,7 @@ pub(super) fn on_answer(state: &mut AppState, answer: Answer, now: Now, effects:
             history::on_read(state, runs);
             repeat::on_read(state, now, effects);
         }
+        Answer::TokensRead(runs) => quality::on_tokens(state, &runs, now),
         Answer::BoardRead(seq, runs) => board::on_read(state, seq, runs, effects),
         Answer::RunsImported(name, result) => history::on_imported(state, &name, result, now, effects),
         Answer::DesignImported(name, result) => history::on_design_read(state, &name, result.map(|design| *design), now, effects),

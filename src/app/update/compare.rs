@@ -219,8 +219,9 @@ pub(super) fn on_event(state: &mut AppState, engine: usize, event: Event, now: N
     let Some(index) = state.compare.lanes.iter().position(|lane| lane.job == Some(job)) else { return };
     match event {
         Event::Loaded { report, .. } => {
+            let name = state.model_name(&report.info);
             let Some(lane) = state.compare.lanes.get_mut(index) else { return };
-            lane.model = Some((report.info.name.clone(), report.info.quant.clone()));
+            lane.model = Some((name, report.info.quant.clone()));
             lane.memory = Some(report.memory);
             lane.load_seconds = Some(report.seconds);
             ask(state, index, effects);

@@ -3,6 +3,7 @@
 mod answering;
 mod export;
 mod kept;
+mod reopen;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,9 @@ const SPEEDS: usize = 32;
 /// A reply shorter than this says little about speed, tokens.
 const FEW_TOKENS: u32 = 16;
 
+pub(super) use export::on_kept;
 pub(super) use kept::{on_list, take_kept};
+pub(super) use reopen::on_tokens;
 
 pub(super) fn on_action(state: &mut AppState, action: QualityAction, now: Now, effects: &mut Vec<Effect>) {
     match action {
@@ -41,6 +44,7 @@ pub(super) fn on_action(state: &mut AppState, action: QualityAction, now: Now, e
             state.quality.comparison = None;
             state.quality.selected = None;
         }
+        QualityAction::Open(runs) => reopen::open(state, runs, now, effects),
         QualityAction::Show(index) => state.quality.shown = index,
         QualityAction::SetHeat(by) => state.quality.heat = by,
         QualityAction::SetFromLevel(level) => state.quality.from_level = level.clamp(1, LEVELS),
@@ -194,7 +198,7 @@ fn end(state: &mut AppState, error: Option<EngineError>, now: Now, effects: &mut
     comparison.seconds = Some(now.at - comparison.since);
     comparison.is_partial = is_cancelled || comparison.error.is_some();
     comparison.candidates.iter_mut().for_each(Candidate::finish);
-    if is_cancelled && !comparison.has_scores() {
+    if is_cancelled && !comparison.has_results() {
         state.quality.comparison = None;
         return;
     }

@@ -10,6 +10,7 @@ mod loads;
 mod meter;
 mod notebook;
 mod quality;
+mod reopen;
 mod sweeps;
 mod switches;
 mod telemetry;

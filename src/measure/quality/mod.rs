@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod divergence;
+pub mod kept;
 pub mod likelihood;
 pub mod report;
 pub mod row;

@@ -89,6 +89,7 @@ impl Subject<'_> {
             "ln_ppl_ratio": running.ln_ratio.value,
             "ln_ppl_ratio_error": running.ln_ratio.error,
             "ppl_difference": quality.difference.value,
+            "ppl_difference_error": quality.difference.error,
             "correlation": quality.correlation,
             "kld": kld,
             "same_top_percent": running.same_top.value * 100.0,

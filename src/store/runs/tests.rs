@@ -1,12 +1,12 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::protocol::{BenchTest, Design, EngineError, ErrorKind, Metric, Workload};
+use crate::protocol::{BenchTest, Design, EngineError, ErrorKind, Metric, QualityLayout, TOP, TokenRecord, TokenScore, Workload};
 use crate::store::migrate::{self, STEPS, Step};
 use crate::store::tests::{chat, message};
 use crate::store::{ChatId, NoticeKind, StoreErrorKind};
 
-static NEXT: [Step; 4] = [STEPS[0], STEPS[1], STEPS[2], |tx| tx.execute_batch("ALTER TABLE runs ADD COLUMN joules REAL")];
+static NEXT: [Step; 5] = [STEPS[0], STEPS[1], STEPS[2], STEPS[3], |tx| tx.execute_batch("ALTER TABLE runs ADD COLUMN joules REAL")];
 
 fn run(n: i64) -> Run {
     let workload = Workload::Bench { test: BenchTest { n_prompt: 0, n_gen: 128, n_depth: 0 } };
@@ -85,6 +85,8 @@ fn what_can_be_read_of_damaged_runs_is_carried_over() {
     for n in 1..=300 {
         store.keep_run(run(n)).unwrap();
     }
+    let tokens = Some(std::sync::Arc::new(tokens()));
+    let compared = store.keep_run(Run { tokens: tokens.clone(), ..run(301) }).unwrap();
     store.apply(&[Op::SetRunMeta { id: RunId(300), title: "named".into(), tags: vec![] }, Op::DeleteRun(RunId(1))]).unwrap();
     store.apply(&[Op::PutDesign(SavedDesign { id: DesignId(0), name: "mine".into(), design: Design::default(), created_ms: 1 })]).unwrap();
     drop(store);
@@ -97,9 +99,59 @@ fn what_can_be_read_of_damaged_runs_is_carried_over() {
     assert_eq!(notices.iter().map(|notice| notice.kind).collect::<Vec<_>>(), [NoticeKind::Damaged]);
     let runs = store.runs();
     assert!(runs.len() > 200 && notices[0].hint.contains("runs and 1 designs"), "{} {}", runs.len(), notices[0]);
-    assert_eq!((runs[0].title.as_str(), runs[0].id), ("named", RunId(300)));
+    assert_eq!((runs[1].title.as_str(), runs[1].id), ("named", RunId(300)));
+    assert_eq!(store.run_with_tokens(compared).and_then(|run| run.tokens), tokens);
     assert!(!runs.iter().any(|head| head.id == RunId(1)), "what was deleted stays so");
     assert_eq!(store.designs()[0].name, "mine");
+}
+
+fn tokens() -> TokenRecord {
+    let layout = QualityLayout { text: "two words".into(), ends: vec![3, 9], n_ctx: 16, chunks: 1, scored: 1, side_by_side: true };
+    let top = [(7, 0.5); TOP];
+    let (nll_ref, nll_cand) = (1.0, 1.5);
+    let score =
+        TokenScore { nll_ref, nll_cand, kld: 0.5, delta_p: -0.1, same_top: true, rank_ref: 1, rank_cand: 2, top_ref: top, top_cand: top };
+    TokenRecord::of(&layout, &[], |_| Some(" words"), [(1, &score)].into_iter()).unwrap()
+}
+
+#[test]
+fn tokens_are_kept_beside_their_run_and_go_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    let given = Some(std::sync::Arc::new(tokens()));
+    let id = store.keep_run(Run { tokens: given.clone(), ..run(1) }).unwrap();
+    let plain = store.keep_run(run(2)).unwrap();
+    assert_eq!(store.run(id).unwrap().tokens, None, "reading a run does not go through them");
+    assert_eq!(store.run_with_tokens(id).unwrap().tokens, given);
+    assert_eq!(store.run_with_tokens(plain).unwrap().tokens, None);
+    // a run that is replaced without them keeps them, one whose bytes are damaged is there all the same
+    let whole = store.run(id).unwrap();
+    store.apply(&[Op::PutRun(Box::new(whole))]).unwrap();
+    assert_eq!(store.run_with_tokens(id).unwrap().tokens, given);
+    store.conn.execute("UPDATE run_tokens SET data = x'0102' WHERE id = ?1", [id.0]).unwrap();
+    assert_eq!(store.run_with_tokens(id).map(|run| (run.id, run.tokens)), Some((id, None)));
+    let long_ago = crate::store::files::now_ms() - 31 * 24 * 3600 * 1000;
+    crate::store::apply::op(&store.conn, &Op::DeleteRun(id), long_ago).unwrap();
+    drop(store);
+    let (store, _) = Store::open(dir.path());
+    let left: i64 = store.conn.query_row("SELECT count(*) FROM run_tokens", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_field_is_added_to_what_a_run_says_already() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path());
+    let mut first = run(1);
+    first.extra.insert("quality".into(), serde_json::json!({ "ppl": 21.0, "agreement": [] }));
+    let id = store.keep_run(first.clone()).unwrap();
+    let set = |value: serde_json::Value| Op::SetRunExtra { id, key: "quality".into(), value };
+    store.apply(&[set(serde_json::json!({ "agreement": [1] }))]).unwrap();
+    first.id = id;
+    first.extra.insert("quality".into(), serde_json::json!({ "ppl": 21.0, "agreement": [1] }));
+    assert_eq!(store.run(id), Some(first));
+    // a run that is gone is nobody's
+    store.apply(&[Op::SetRunExtra { id: RunId(99), key: "quality".into(), value: 1.into() }]).unwrap();
 }
 
 #[test]

@@ -60,6 +60,12 @@ impl<F: Fn(Reply)> Worker<F> {
         (self.on_reply)(Reply::RunsRead { seq, runs });
     }
 
+    pub(super) fn read_tokens(&mut self, ids: &[RunId]) {
+        self.commit();
+        let runs = ids.iter().filter_map(|id| self.store.run_with_tokens(*id)).collect();
+        (self.on_reply)(Reply::TokensRead(runs));
+    }
+
     /// Looks whether another process changed the file.
     pub(super) fn look_outside(&mut self) {
         let Some((seen, at)) = self.watch.next else { return };

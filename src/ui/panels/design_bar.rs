@@ -86,7 +86,7 @@ fn model_words(state: &AppState) -> (String, String) {
     match &state.loaded {
         Some(report) => {
             let info = &report.info;
-            let name = state.family().map_or_else(|| info.name.clone(), |family| family.name.clone());
+            let name = state.model_name(info);
             (name, format!("{} · {} layers · {} trained", info.arch, info.n_layer, short_count(info.n_ctx_train)))
         }
         None => ("No model".into(), "nothing is loaded".into()),

@@ -1,5 +1,6 @@
 //! The Quality page: what a rung costs against a better one, on the user's own text, token by token.
 
+mod earlier;
 mod ladder;
 mod setup;
 mod tiles;
@@ -20,6 +21,7 @@ use crate::ui::widgets::{
 #[derive(Default)]
 pub struct QualityView {
     setup: setup::SetupView,
+    earlier: earlier::EarlierView,
     heat: HeatMap,
     /// The token that was brought into view
     revealed: Option<usize>,
@@ -32,7 +34,7 @@ pub fn quality_page(ui: &mut Ui, state: &AppState, view: &mut QualityView, now: 
         Frame::new().inner_margin(Margin::same(PAGE_MARGIN as i8)).show(ui, |ui| match &state.quality.comparison {
             None if state.quality_reference().is_none() => nothing(ui, state, actions),
             None => {
-                setup::setup(ui, state, &mut view.setup, actions);
+                setup::setup(ui, state, view, actions);
                 ui.add_space(4.0);
                 ladder::ladder(ui, state, None, &mut view.by_speed, actions);
             }
@@ -60,13 +62,13 @@ fn nothing(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
 }
 
 fn result(ui: &mut Ui, state: &AppState, comparison: &Comparison, view: &mut QualityView, now: f64, actions: &mut Vec<Action>) {
-    header(ui, state, comparison, actions);
+    header(ui, state, comparison, view, actions);
     ui.add_space(4.0);
     if comparison.is_running() {
         progress(ui, comparison, now);
     }
     if let Some(error) = &comparison.error {
-        let kept = if comparison.has_scores() { "What was measured before is kept below. " } else { "" };
+        let kept = if comparison.has_results() { "What was measured before is kept below. " } else { "" };
         let sentence = format!("{kept}{error}");
         ui.add_space(4.0);
         let shown = ErrorCard::new("The comparison did not get to its end", &sentence)
@@ -79,7 +81,7 @@ fn result(ui: &mut Ui, state: &AppState, comparison: &Comparison, view: &mut Qua
             None => {}
         }
     }
-    if !comparison.has_scores() {
+    if !comparison.has_results() {
         return;
     }
     if comparison.candidates.len() > 1 {
@@ -94,7 +96,7 @@ fn result(ui: &mut Ui, state: &AppState, comparison: &Comparison, view: &mut Qua
     ladder::ladder(ui, state, Some(comparison), &mut view.by_speed, actions);
 }
 
-fn header(ui: &mut Ui, state: &AppState, comparison: &Comparison, actions: &mut Vec<Action>) {
+fn header(ui: &mut Ui, state: &AppState, comparison: &Comparison, view: &mut QualityView, actions: &mut Vec<Action>) {
     let name = state.quality.candidate().map_or("it", |candidate| candidate.name.as_str());
     let narrow = ui.available_width() < 640.0;
     let question = format!("What does {name} cost against {}?", comparison.reference_name);
@@ -112,6 +114,7 @@ fn header(ui: &mut Ui, state: &AppState, comparison: &Comparison, actions: &mut 
         if again.clicked() {
             ask(actions, QualityAction::Clear);
         }
+        earlier::earlier(ui, state, &mut view.earlier, narrow, actions);
         export(ui, comparison, actions);
     });
 }

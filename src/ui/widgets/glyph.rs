@@ -35,11 +35,12 @@ pub enum Icon {
     Send,
     Pin,
     Bars,
+    Clock,
 }
 
 impl Icon {
     /// Every icon, for the gallery.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Copy,
         Self::Edit,
         Self::Trash,
@@ -67,6 +68,7 @@ impl Icon {
         Self::Send,
         Self::Pin,
         Self::Bars,
+        Self::Clock,
     ];
 }
 
@@ -151,6 +153,7 @@ fn parts(icon: Icon) -> &'static [Part] {
             Solid(&[(4.5, 6.8), (9.5, 6.8), (9.5, 9.2), (4.5, 9.2)]),
             Solid(&[(4.5, 10.6), (6.8, 10.6), (6.8, 13.0), (4.5, 13.0)]),
         ],
+        Icon::Clock => &[Ring((8.0, 8.0), 5.5), Line(&[(8.0, 4.8), (8.0, 8.0), (10.4, 9.4)])],
         Icon::Pin => {
             &[Line(&[(8.0, 10.0), (8.0, 14.0)]), Closed(&[(5.5, 2.5), (10.5, 2.5), (9.8, 7.0), (12.0, 10.0), (4.0, 10.0), (6.2, 7.0)])]
         }

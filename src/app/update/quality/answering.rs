@@ -44,10 +44,11 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         effects.push(ask(next, prompt));
     } else if answering.is_candidates_turn {
         let agreement = answering.expected.iter().zip(&answering.answers).map(|(a, b)| Agreement::of(a, b)).collect();
-        let candidate = answering.candidate;
-        if let Some(candidate) = comparison.candidates.get_mut(candidate) {
+        let candidate_index = answering.candidate;
+        if let Some(candidate) = comparison.candidates.get_mut(candidate_index) {
             candidate.agreement = agreement;
         }
+        super::export::add_answers(state, candidate_index, effects);
         super::end(state, None, now, effects);
     } else {
         answering.expected = std::mem::take(&mut answering.answers);

@@ -1,13 +1,16 @@
 //! A result on its way out: files, and runs that are kept.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::super::history;
+use super::super::{chat, history};
 use super::{AppState, Effect, Now};
-use crate::app::quality::{Comparison, Point, QualityForm};
+use crate::app::quality::{Candidate, Comparison, Point, QualityForm, STOPPED};
 use crate::app::{EngineState, Severity};
 use crate::measure::quality::report::{self, Subject, TextName};
-use crate::protocol::{Design, Environment, Run, build};
+use crate::protocol::{Design, Environment, Run, RunId, TokenRecord, build};
+use crate::store::Op;
 
 pub(super) fn export(state: &mut AppState, form: QualityForm, now: Now, effects: &mut Vec<Effect>) {
     let Some(comparison) = &state.quality.comparison else { return };
@@ -26,9 +29,12 @@ pub(super) fn export(state: &mut AppState, form: QualityForm, now: Now, effects:
             });
             Some((format!("{stem}.json"), format!("{document:#}\n")))
         }
-        QualityForm::Tokens => state.quality.candidate().zip(comparison.layout.as_deref()).map(|(candidate, layout)| {
-            (format!("{stem}-{}-tokens.csv", plain(&candidate.name)), report::tokens_csv(candidate.scored(), layout))
-        }),
+        QualityForm::Tokens => {
+            let candidate = state.quality.candidate().filter(|candidate| !candidate.scores.is_empty());
+            candidate.zip(comparison.layout.as_deref()).map(|(candidate, layout)| {
+                (format!("{stem}-{}-tokens.csv", plain(&candidate.name)), report::tokens_csv(candidate.scored(), layout))
+            })
+        }
     };
     match written {
         Some((name, text)) => effects.push(Effect::SaveText { name, text }),
@@ -92,17 +98,42 @@ pub(super) fn keep_runs(state: &mut AppState, effects: &mut Vec<Effect>) {
     let Some(comparison) = &state.quality.comparison else { return };
     let text = TextName { name: &comparison.text_name, hash: &comparison.text_hash };
     let group = if comparison.candidates.len() > 1 { format!("quality-{}", comparison.started_ms / 1000) } else { String::new() };
-    let run = |(_, subject): (String, Subject<'_>)| {
+    let run = |(index, candidate): (usize, &Candidate)| {
+        let subject = comparison.subject(candidate)?;
         let mut run = subject.run(text, &group, comparison.started_ms, environment(state, subject.design));
         if comparison.is_partial {
-            run.reasons.push("Stopped before the end of the text".into());
+            run.reasons.push(STOPPED.into());
         }
-        run
+        let name = |id: u32| comparison.names.get(&id).map(String::as_str);
+        run.tokens = TokenRecord::of(subject.layout, &comparison.prompts, name, candidate.scored()).map(Arc::new);
+        Some((index, run))
     };
-    let runs: Vec<Run> = table(comparison).into_iter().map(run).collect();
-    for run in runs {
-        history::keep(state, run, effects);
+    let runs: Vec<(usize, Run)> = comparison.candidates.iter().enumerate().filter_map(run).collect();
+    for (index, run) in runs {
+        let seq = history::keep(state, run, effects);
+        if let Some(candidate) = state.quality.comparison.as_mut().and_then(|comparison| comparison.candidates.get_mut(index)) {
+            candidate.keeping = Some(seq);
+        }
     }
+}
+
+/// A run is on the disk: if it is a candidate's, what is measured later is added to it.
+pub(in crate::app::update) fn on_kept(state: &mut AppState, seq: u64, id: RunId) {
+    let candidates = state.quality.comparison.iter_mut().flat_map(|comparison| &mut comparison.candidates);
+    for candidate in candidates.filter(|candidate| candidate.keeping == Some(seq)) {
+        (candidate.keeping, candidate.run) = (None, Some(id));
+    }
+}
+
+/// Greedy answers were compared after the run was kept: they are added to it.
+pub(super) fn add_answers(state: &mut AppState, index: usize, effects: &mut Vec<Effect>) {
+    let Some(comparison) = &state.quality.comparison else { return };
+    let found = comparison.candidates.get(index).and_then(|candidate| Some((candidate.run?, comparison.subject(candidate)?.document())));
+    let Some((id, value)) = found else { return };
+    if let Some(run) = state.history.whole.iter_mut().find(|run| run.id == id) {
+        run.extra.insert("quality".into(), value.clone());
+    }
+    chat::save(state, vec![Op::SetRunExtra { id, key: "quality".into(), value }], effects);
 }
 
 /// What it ran on, as far as the window knows without looking at the disk.

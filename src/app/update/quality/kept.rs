@@ -2,8 +2,8 @@
 
 use super::{AppState, Effect};
 use crate::app::Page;
-use crate::app::quality::LadderPoint;
-use crate::protocol::{Metric, Run};
+use crate::app::quality::{LadderPoint, is_comparison};
+use crate::protocol::Run;
 
 /// Most runs that are read, the newest.
 const MOST: usize = 200;
@@ -14,12 +14,7 @@ pub(in crate::app::update) fn on_list(state: &mut AppState, effects: &mut Vec<Ef
         return;
     }
     let asked = &mut state.internal.quality_asked;
-    let new = state.history.runs.iter().filter(|head| {
-        head.figure(Metric::Kld).is_some()
-            && head.workload.starts_with("quality on ")
-            && head.failure.is_none()
-            && !asked.contains_key(&head.id)
-    });
+    let new = state.history.runs.iter().filter(|head| is_comparison(head) && !asked.contains_key(&head.id));
     let ids: Vec<_> = new.take(MOST).map(|head| head.id).collect();
     asked.extend(ids.iter().map(|id| (*id, true)));
     if !ids.is_empty() {

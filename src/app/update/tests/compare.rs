@@ -78,7 +78,7 @@ fn lanes_run_one_after_another_in_one_engine() {
     assert!(effects.contains(&Effect::EndLanes), "{effects:?}");
     assert!(!state.compare.is_running() && state.compare.can_vote());
     let answers = state.compare.answers();
-    assert_eq!((answers[0].name.as_str(), answers[1].name.as_str()), ("Q8_0", "Q4_1"));
+    assert_eq!((answers[0].name.as_str(), answers[1].name.as_str()), ("a Q8_0", "b Q4_1"), "no library says that the two are one model");
     assert_eq!(crate::measure::lanes::Parting::of(&answers[0], &answers[1]).words(), "identical for 1 token");
     // both are kept as runs of one group, and filed under the vote once they are on the disk
     let runs: Vec<(u64, crate::protocol::Run)> = effects

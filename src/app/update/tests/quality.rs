@@ -15,7 +15,7 @@ fn rung(quant: &str, size: u64) -> Rung {
 }
 
 /// A ladder of three on disk, Q4_1 loaded.
-fn with_ladder() -> AppState {
+pub(super) fn with_ladder() -> AppState {
     let mut state = ready();
     state.library.families = vec![Family {
         key: "a".into(),
@@ -30,7 +30,7 @@ fn with_ladder() -> AppState {
     state
 }
 
-fn ask(state: &mut AppState, action: QualityAction) -> Vec<Effect> {
+pub(super) fn ask(state: &mut AppState, action: QualityAction) -> Vec<Effect> {
     on_action(state, Action::Quality(action), now(5.0))
 }
 
@@ -45,7 +45,7 @@ fn plan(effects: &[Effect]) -> QualityPlan {
     plan.expect("a comparison is asked for")
 }
 
-fn comparison(state: &AppState) -> &Comparison {
+pub(super) fn comparison(state: &AppState) -> &Comparison {
     state.quality.comparison.as_ref().expect("there is a comparison")
 }
 
@@ -64,7 +64,7 @@ fn score(kld: f32) -> TokenScore {
     }
 }
 
-fn hear(state: &mut AppState, event: Event, at: f64) -> Vec<Effect> {
+pub(super) fn hear(state: &mut AppState, event: Event, at: f64) -> Vec<Effect> {
     on_quality_event(state, event, now(at))
 }
 
@@ -169,7 +169,7 @@ fn what_cannot_be_compared_is_said_and_nothing_is_lost() {
     let error = EngineError::new(ErrorKind::InvalidRequest, "The vocabularies differ: gpt2 in the reference, llama in the candidate");
     hear(&mut state, Event::Failed { job, error: error.clone() }, 6.0);
     assert_eq!(comparison(&state).error, Some(error));
-    assert!(!comparison(&state).has_scores());
+    assert!(!comparison(&state).has_results());
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn what_was_pasted_is_checked_once_and_shared() {
 }
 
 /// Runs as the store gives them back after a restart.
-fn kept_runs(state: &mut AppState) -> Vec<Run> {
+pub(super) fn kept_runs(state: &mut AppState) -> Vec<Run> {
     ask(state, QualityAction::MeasureLadder);
     score_some(state);
     let job = comparison(state).job;

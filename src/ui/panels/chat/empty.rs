@@ -38,7 +38,7 @@ pub fn empty(ui: &mut Ui, state: &AppState, now: f64, actions: &mut Vec<Action>)
         (Activity::Loading(loading), _) => loading_page(ui, loading, now, actions),
         (_, None) if state.crash.is_some() => {}
         (_, None) => no_model(ui, state, actions),
-        (_, Some(report)) => suggestions(ui, &report.info.name, actions),
+        (_, Some(report)) => suggestions(ui, &state.model_name(&report.info), actions),
     }
 }
 

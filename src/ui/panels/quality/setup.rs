@@ -2,7 +2,7 @@
 
 use egui::{Frame, Margin, TextEdit, Ui, vec2};
 
-use super::ask;
+use super::{QualityView, ask, earlier};
 use crate::app::quality::{TextSource, Variant, on_disk};
 use crate::app::{Action, AppState, QualityAction};
 use crate::measure::format;
@@ -31,7 +31,7 @@ enum Kind {
 }
 
 /// Paints what is to be chosen, and the one button that begins.
-pub(super) fn setup(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<Action>) {
+pub(super) fn setup(ui: &mut Ui, state: &AppState, view: &mut QualityView, actions: &mut Vec<Action>) {
     let candidates = state.quality_candidates();
     let reference = state.quality_reference().map_or("", |rung| rung.quant);
     let question = match candidates.as_slice() {
@@ -40,6 +40,7 @@ pub(super) fn setup(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions
     };
     let sentence = "Both sides read the same text and every token is compared: how much worse, where, and does it matter";
     let why_not = state.why_no_comparison();
+    let narrow = ui.available_width() < 640.0;
     page_header(ui, &question, sentence, |ui| {
         let words = if candidates.len() > 1 { format!("Compare {}", candidates.len()) } else { "Compare".into() };
         let button = ui.add_enabled(why_not.is_none(), primary_button(words));
@@ -57,11 +58,12 @@ pub(super) fn setup(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions
                 ask(actions, QualityAction::MeasureLadder);
             }
         }
+        earlier::earlier(ui, state, &mut view.earlier, narrow, actions);
     });
     ui.add_space(12.0);
     card(ui, |ui| rungs(ui, state, actions));
     ui.add_space(4.0);
-    card(ui, |ui| text(ui, state, view, actions));
+    card(ui, |ui| text(ui, state, &mut view.setup, actions));
     ui.add_space(4.0);
     card(ui, |ui| options(ui, state, actions));
     if let Some(why) = why_not {

@@ -10,7 +10,9 @@ use crate::app::{Action, AppState, QualityAction};
 use crate::measure::quality::report;
 use crate::protocol::{QualityLayout, TOP, TokenScore};
 use crate::ui::theme::{self, Palette};
-use crate::ui::widgets::{HeatSpec, Tint, body, card_frame, elided, focus_ring, muted, paint_tint, secondary_button, segmented, stat_row};
+use crate::ui::widgets::{
+    HeatSpec, Tint, body, card, card_frame, elided, focus_ring, muted, paint_tint, secondary_button, segmented, stat_row,
+};
 
 /// Width of the card of a token, points.
 const SIDE: f32 = 240.0;
@@ -22,6 +24,12 @@ const GAP: f32 = 12.0;
 /// Paints the text and the card beside it.
 pub(super) fn tokens(ui: &mut Ui, state: &AppState, comparison: &Comparison, view: &mut QualityView, actions: &mut Vec<Action>) {
     let (Some(candidate), Some(layout)) = (state.quality.candidate(), comparison.layout.as_deref()) else { return };
+    if candidate.scores.is_empty() && comparison.is_kept {
+        card(ui, |ui| {
+            body(ui, "The text is not kept with this result: its tokens were more than are kept, or an older version measured it");
+        });
+        return;
+    }
     let (area, _) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::hover());
     let (left, right) = area.split_left_right_at_x(area.right() - SIDE - GAP / 2.0);
     let (left, right) = (left.with_max_x(left.right() - GAP / 2.0), right.with_min_x(right.left() + GAP / 2.0));

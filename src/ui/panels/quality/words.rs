@@ -3,6 +3,7 @@
 use crate::app::quality::{Candidate, Comparison};
 use crate::measure::format;
 use crate::measure::quality::tally::Estimate;
+use crate::ui::parts::when;
 
 /// A divergence: `0.0004`, `0.0052`, `0.185`, `1.27`.
 pub(super) fn nats(value: f64) -> String {
@@ -58,6 +59,10 @@ pub(super) fn sentence(comparison: &Comparison, candidate: Option<&Candidate>) -
         words.push_str(&format!(" in {}", format::seconds(seconds)));
     }
     words.push_str(&format!(", {how}"));
+    if comparison.is_kept {
+        let (today, offset_ms) = when::today();
+        words.push_str(&format!(". Measured {}", when::when(comparison.started_ms, today, offset_ms)));
+    }
     if comparison.is_partial && !comparison.is_running() {
         words.push_str(". Stopped before the end");
     }

@@ -3,7 +3,7 @@
 use egui::{Align, Layout, TextEdit, Ui, vec2};
 
 use super::compare;
-use crate::app::{Action, AppState};
+use crate::app::{Action, AppState, QualityAction};
 use crate::measure::format;
 use crate::protocol::{Metric, Run, RunId, RunTrust, Workload};
 use crate::ui::theme;
@@ -168,6 +168,13 @@ fn buttons(ui: &mut Ui, state: &AppState, run: &Run, actions: &mut Vec<Action>) 
         }
         if ui.add(secondary_button("Use this design")).on_hover_text("Load it, with its sampling").clicked() {
             actions.push(Action::UseRunDesign(run.id));
+        }
+        let together = state.quality_siblings(run.id);
+        if !together.is_empty() {
+            let hint = "On the Quality page, with its text, token by token, and what was compared with it";
+            if ui.add(secondary_button("Show the comparison")).on_hover_text(hint).clicked() {
+                actions.push(Action::Quality(QualityAction::Open(together)));
+            }
         }
         super::export_menu(ui, "Export this run", &[run.id], actions);
         if ui.add(secondary_button("Delete").icon(Icon::Trash)).clicked() {
