@@ -70,10 +70,14 @@ fn samples<'a>(run: &'a Value, figure: &str) -> &'a [Value] {
 fn a_grid_is_measured_and_judged() {
     let desk = Desk::new();
     let args = ["m/tiny-F16.gguf", "--grid", "rung=all", "--grid", "threads=1-2", "-r", "4", "-p", "32", "-n", "8"];
-    let (status, value) = desk.sweep(&Script::instant(), &args);
+    let (status, value) = desk.sweep(&Script::instant(), &[&args[..], &["--price", "2"]].concat());
     assert_eq!(status, 0, "{value}");
     let runs = value["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 4);
+    for run in runs {
+        let (tps, cost) = (&samples(run, "decode_tps")[0], &samples(run, "cost_per_mtok")[0]);
+        assert!((cost.as_f64().unwrap() * tps.as_f64().unwrap() * 3600.0 / 2e6 - 1.0).abs() < 1e-9, "{run}");
+    }
     for run in runs {
         for figure in ["decode_tps", "prefill_tps", "ttft_ms", "itl_p95_ms", "peak_memory", "file_size"] {
             assert_eq!(samples(run, figure).len(), 4, "{figure}: {run}");

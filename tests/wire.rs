@@ -172,7 +172,7 @@ fn every_event_comes_back_as_it_went() {
         samples_ns: vec![u64::MAX],
         ttft_ns: vec![1],
         gaps_ns: vec![vec![2, 3], Vec::new()],
-        surroundings: vec![Surroundings { background: Some(0.25), clock_mhz: None, celsius: Some(71.5) }],
+        surroundings: vec![Surroundings { background: Some(0.25), clock_mhz: None, celsius: Some(71.5), package_joules: Some(2.5) }],
         warmups: 3,
         prepare_ns: 4,
         info,

@@ -119,6 +119,8 @@ pub enum Action {
     SetSampler(Box<SamplerOverrides>),
     /// Most tokens of a reply
     SetMaxTokens(u32),
+    /// What this machine costs an hour; nothing = not known
+    SetPrice(Option<f64>),
     /// Texts that end a reply
     SetStopTexts(Vec<String>),
     /// Put a text on the clipboard

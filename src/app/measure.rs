@@ -61,7 +61,7 @@ impl SweepDraft {
     ///
     /// # Errors
     /// A sentence that names the key: see [`Grid`] and [`SweepPlan::fault`].
-    pub fn plan(&self, base: &Design, rungs: &[RungFile]) -> Result<SweepPlan, String> {
+    pub fn plan(&self, base: &Design, rungs: &[RungFile], price_per_hour: Option<f64>) -> Result<SweepPlan, String> {
         let mut grid = Grid::default();
         for (key, values) in self.axes.iter().filter(|(_, values)| !values.trim().is_empty()) {
             grid.set(*key, values).map_err(|error| error.to_string())?;
@@ -76,6 +76,7 @@ impl SweepDraft {
             budget_seconds: self.budget_seconds,
             quality: self.quality(base, rungs),
             search: self.search,
+            price_per_hour,
             ..SweepPlan::default()
         };
         plan.fault().map_or(Ok(plan), Err)

@@ -111,6 +111,7 @@ fn plan(args: &SweepArgs, out: Output) -> Result<SweepPlan, CliError> {
         seed: args.order_seed.unwrap_or_else(drive::seed_by_time),
         quality,
         search: args.search,
+        price_per_hour: args.price.or_else(|| names::settings().1.price_per_hour),
         keep_warm_bytes: keep_warm_bytes.max(1),
         ..SweepPlan::default()
     })

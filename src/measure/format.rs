@@ -140,6 +140,16 @@ pub fn bits_per_weight(value: f64) -> String {
     if value.is_finite() && value > 0.0 { format!("{value:.2}") } else { ABSENT.into() }
 }
 
+/// An amount of money, which money not being said: `0.0042`, `0.42`, `4.20`, `1,234`.
+pub fn money(value: f64) -> String {
+    match value {
+        v if !v.is_finite() => ABSENT.into(),
+        v if v >= 999.5 => count(v.round() as u64),
+        v if v.abs() < 0.0995 => format!("{v:.4}"),
+        v => format!("{v:.2}"),
+    }
+}
+
 /// A figure with its unit: `149.1 t/s`, `103 ms`, `426 MB`, `0.005`, `95.6 %`.
 pub fn metric(metric: Metric, value: f64) -> String {
     let number = metric_number(metric, value);
@@ -164,6 +174,7 @@ pub fn metric_number(metric: Metric, value: f64) -> String {
         Metric::Perplexity => format!("{value:.2}"),
         Metric::SameTop => format!("{:.1} %", value * 100.0),
         Metric::EnergyPerToken => format!("{value:.3}"),
+        Metric::CostPerMillion => money(value),
     }
 }
 
@@ -172,6 +183,7 @@ pub fn metric_unit(metric: Metric) -> &'static str {
     match metric {
         Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps => "t/s",
         Metric::EnergyPerToken => "J/token",
+        Metric::CostPerMillion => "/M tokens",
         _ => "",
     }
 }
@@ -254,6 +266,9 @@ mod tests {
             (Metric::Kld, 0.1849, "0.185"),
             (Metric::SameTop, 0.956, "95.6 %"),
             (Metric::EnergyPerToken, 0.25, "0.250 J/token"),
+            (Metric::CostPerMillion, 2.7778, "2.78 /M tokens"),
+            (Metric::CostPerMillion, 0.0421, "0.0421 /M tokens"),
+            (Metric::CostPerMillion, 1234.4, "1,234 /M tokens"),
             (Metric::DecodeTps, f64::NAN, ABSENT),
         ] {
             assert_eq!(metric(metric_, value), want);

@@ -63,6 +63,12 @@ pub fn bench_run(design: &Design, row: &BenchRow, environment: Environment, ende
     run.environment = environment;
     trust(&mut run, &speeds);
     run.samples.insert(metric_of(&row.test), speeds);
+    if metric_of(&row.test) == Metric::DecodeTps {
+        let joules: Vec<f64> = row.surroundings.iter().filter_map(|seen| Some(seen.package_joules? / tokens)).collect();
+        if !joules.is_empty() {
+            run.samples.insert(Metric::EnergyPerToken, joules);
+        }
+    }
     let memory = if row.memory.total() > 0 { row.memory.total() } else { row.peak_rss };
     for (metric, bytes) in [(Metric::PeakMemory, memory), (Metric::FileSize, row.info.size)] {
         if bytes > 0 {

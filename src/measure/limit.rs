@@ -70,7 +70,7 @@ pub fn axis(metric: Metric) -> Axis {
 }
 
 /// What people call the figures.
-const NAMES: [(&str, Metric); 30] = [
+const NAMES: [(&str, Metric); 32] = [
     ("decode", Metric::DecodeTps),
     ("decode t/s", Metric::DecodeTps),
     ("tg", Metric::DecodeTps),
@@ -101,6 +101,8 @@ const NAMES: [(&str, Metric); 30] = [
     ("top", Metric::SameTop),
     ("energy", Metric::EnergyPerToken),
     ("joules", Metric::EnergyPerToken),
+    ("cost", Metric::CostPerMillion),
+    ("price", Metric::CostPerMillion),
 ];
 
 /// Units that are understood, by what they multiply to the unit of the metric.
@@ -118,6 +120,7 @@ fn factor(metric: Metric, unit: &str) -> Option<f64> {
         (Metric::TtftMs | Metric::ItlP95Ms, "s") => Some(1e3),
         (Metric::DecodeTps | Metric::PrefillTps | Metric::BothTps, "t/s" | "tokens/s" | "tok/s" | "") => Some(1.0),
         (Metric::SameTop, "%") => Some(0.01),
+        (Metric::CostPerMillion, "/m" | "/mtok" | "/m tokens" | "") => Some(1.0),
         (Metric::Kld, "nats" | "") | (Metric::Perplexity | Metric::SameTop, "") | (Metric::EnergyPerToken, "j" | "j/token" | "") => {
             Some(1.0)
         }

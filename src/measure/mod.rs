@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod board;
+pub mod cost;
 pub mod format;
 pub mod kept;
 pub mod lanes;

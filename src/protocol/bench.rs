@@ -49,6 +49,8 @@ pub struct Surroundings {
     pub clock_mhz: Option<f64>,
     /// Hottest sensor of the processor, degrees Celsius
     pub celsius: Option<f64>,
+    /// Energy that the processor's packages took, joules: of everything that ran on them
+    pub package_joules: Option<f64>,
 }
 
 /// One measured cell, with what llama-bench reports about it.

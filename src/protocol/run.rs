@@ -135,13 +135,16 @@ pub enum Metric {
     Perplexity,
     /// Tokens whose most probable continuation is the reference's, 0..1
     SameTop,
-    /// Energy a generated token, joules
+    /// Energy of the processor's packages a generated token, joules
     EnergyPerToken,
+    /// What a million generated tokens cost, in the money of the machine's price; follows from the price and the decode speed
+    #[serde(rename = "cost_per_mtok")]
+    CostPerMillion,
 }
 
 impl Metric {
     /// Every figure, in the order of a table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DecodeTps,
         Self::PrefillTps,
         Self::BothTps,
@@ -153,6 +156,7 @@ impl Metric {
         Self::Perplexity,
         Self::SameTop,
         Self::EnergyPerToken,
+        Self::CostPerMillion,
     ];
 
     /// Its name in files and on the command line (`ttft_ms`).
@@ -169,6 +173,7 @@ impl Metric {
             Self::Perplexity => "perplexity",
             Self::SameTop => "same_top",
             Self::EnergyPerToken => "energy_per_token",
+            Self::CostPerMillion => "cost_per_mtok",
         }
     }
 
@@ -186,6 +191,7 @@ impl Metric {
             Self::Perplexity => "Perplexity",
             Self::SameTop => "Same top token",
             Self::EnergyPerToken => "Energy",
+            Self::CostPerMillion => "Cost",
         }
     }
 

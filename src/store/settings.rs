@@ -111,6 +111,9 @@ pub struct Settings {
     pub theme: Theme,
     /// 1 = 100 %
     pub zoom: f32,
+    /// What this machine costs an hour, in whatever money; absent = not known
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<f64>,
     /// Folders with models, besides `models_dir`
     pub model_folders: Vec<PathBuf>,
     /// Where models that are made or fetched go; absent = [`super::Dirs::models`]
@@ -166,6 +169,7 @@ impl Default for Settings {
             version: Self::VERSION,
             theme: Theme::System,
             zoom: 1.0,
+            price_per_hour: None,
             model_folders: Vec::new(),
             models_dir: None,
             keep_warm_bytes: None,

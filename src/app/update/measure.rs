@@ -24,7 +24,7 @@ pub(super) fn check_draft(state: &mut AppState) {
 fn draft_plan(state: &AppState) -> Result<SweepPlan, String> {
     let draft = &state.measure.draft;
     let base = draft.base.as_ref().or_else(|| state.design()).ok_or("Load a model first, or choose the one to measure")?;
-    draft.plan(base, &rungs(state, base))
+    draft.plan(base, &rungs(state, base), state.settings.price_per_hour)
 }
 
 /// The rungs of a design's family that are on disk; the design's own file at least.

@@ -120,6 +120,7 @@ pub fn on_action(state: &mut AppState, action: Action, now: Now) -> Vec<Effect> 
         | Action::SetOverflow(_)
         | Action::SetSampler(_)
         | Action::SetMaxTokens(_)
+        | Action::SetPrice(_)
         | Action::SetStopTexts(_)
         | Action::SetTheme(_)
         | Action::SetZoom(_)

@@ -24,6 +24,10 @@ pub(super) fn on_action(state: &mut AppState, action: Action, now: Now, effects:
         Action::SetOverflow(policy) => state.settings.overflow = policy,
         Action::SetSampler(sampler) => state.settings.sampler = *sampler,
         Action::SetMaxTokens(tokens) => state.settings.max_tokens = tokens,
+        Action::SetPrice(price) => {
+            state.settings.price_per_hour = price.filter(|price| price.is_finite() && *price > 0.0);
+            super::measure::check_draft(state);
+        }
         Action::SetStopTexts(texts) => state.settings.stop = texts.into_iter().filter(|text| !text.is_empty()).collect(),
         Action::SetTheme(theme) => state.settings.theme = theme,
         Action::SetZoom(zoom) => state.settings.zoom = if zoom.is_finite() { zoom.clamp(0.5, 4.0) } else { 1.0 },

@@ -41,6 +41,10 @@ pub struct SweepArgs {
     /// The figure that decides: decode_tps (the default), prefill_tps, ttft_ms, peak_memory, ...
     #[arg(long, value_name = "FIGURE")]
     pub goal: Option<String>,
+    /// What this machine costs an hour, in whatever money: designs then have a cost per million generated tokens, which may be the goal or
+    /// a limit (cost_per_mtok=0.5). Taken from the settings where it is left out
+    #[arg(long, value_name = "PER_HOUR", value_parser = fraction)]
+    pub price: Option<f64>,
     /// Take no longer than this, seconds; what was measured stands
     #[arg(long, value_name = "SECONDS", value_parser = fraction)]
     pub budget: Option<f64>,

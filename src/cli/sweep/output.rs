@@ -11,7 +11,7 @@ use crate::measure::sweep::{Sweep, SweepResult};
 use crate::protocol::{Metric, RunTrust};
 
 /// Columns of figures, each shown when any design has it: figure, heading.
-const FIGURES: [(Metric, &str); 7] = [
+const FIGURES: [(Metric, &str); 9] = [
     (Metric::DecodeTps, "decode t/s"),
     (Metric::PrefillTps, "prefill t/s"),
     (Metric::TtftMs, "TTFT ms"),
@@ -19,6 +19,8 @@ const FIGURES: [(Metric, &str); 7] = [
     (Metric::PeakMemory, "memory"),
     (Metric::FileSize, "file"),
     (Metric::Kld, "KLD"),
+    (Metric::EnergyPerToken, "J/token"),
+    (Metric::CostPerMillion, "cost/M"),
 ];
 
 /// Prints what was found. `unfinished` is the file to resume from.
@@ -105,6 +107,8 @@ fn number(metric: Metric, value: f64) -> String {
     match metric {
         Metric::PeakMemory | Metric::FileSize => format::bytes(value.max(0.0) as u64),
         Metric::Kld => format!("{value:.4}"),
+        Metric::CostPerMillion => format::money(value),
+        Metric::EnergyPerToken => format::metric_number(metric, value),
         Metric::TtftMs | Metric::ItlP95Ms => format!("{value:.1}"),
         _ => format::tps(value),
     }

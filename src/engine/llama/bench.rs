@@ -20,7 +20,7 @@ use super::template::timestamp;
 use super::{effective, load, memory};
 use crate::engine::backend::Job;
 use crate::engine::telemetry::surroundings::Stretch;
-use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Event, Stage, Warmup};
+use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Event, Stage, Surroundings, Warmup};
 
 /// Most probes of a warm-up.
 const MOST_PROBES: u32 = 8;
@@ -133,7 +133,9 @@ fn cell(
         if test.n_gen == 0 && bench.runner.choose().is_some() {
             row.ttft_ns.push(nanoseconds(started));
         }
-        row.surroundings.push(stretch.end());
+        // what a GPU takes is not in the packages' counters
+        let seen = stretch.end();
+        row.surroundings.push(Surroundings { package_joules: seen.package_joules.filter(|_| !load::has_gpu()), ..seen });
         row.samples_ns.push(ns);
         measured = measured.saturating_add(ns);
         if test.n_gen > 0 {

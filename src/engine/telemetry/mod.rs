@@ -1,5 +1,7 @@
 //! What the machine is doing, sampled at a rate that costs nothing worth measuring (a few small reads per sample).
 
+#[cfg(feature = "llama")]
+mod energy;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]

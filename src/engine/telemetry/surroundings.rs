@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::energy;
 use crate::protocol::Surroundings;
 
 /// Fewest ticks of all processors together that a share is reckoned from: the counters step by one, so 40 are known to some per cent.
@@ -11,6 +12,7 @@ const FEWEST_TICKS: u64 = 40;
 /// A stretch of time that is looked at. Linux only: elsewhere it says nothing.
 pub struct Stretch {
     before: Option<Counters>,
+    energy: Option<energy::Counters>,
 }
 
 /// Ticks since the machine started.
@@ -25,13 +27,15 @@ struct Counters {
 impl Stretch {
     /// Begins now.
     pub fn begin() -> Self {
-        Self { before: Counters::read() }
+        Self { before: Counters::read(), energy: energy::Counters::read() }
     }
 
     /// What was seen since. Takes a fraction of a millisecond: not for the inside of what is measured.
     pub fn end(&self) -> Surroundings {
+        // first: it goes on counting while the rest is read
+        let package_joules = self.energy.as_ref().and_then(|before| energy::Counters::read()?.joules_since(before));
         let background = self.before.zip(Counters::read()).and_then(|(before, now)| share(before, now));
-        Surroundings { background, clock_mhz: clock_mhz(), celsius: celsius() }
+        Surroundings { background, clock_mhz: clock_mhz(), celsius: celsius(), package_joules }
     }
 }
 
@@ -134,5 +138,6 @@ mod tests {
         let seen = stretch.end();
         assert!(seen.background.is_none_or(|share| (0.0..=1.0).contains(&share)), "{seen:?}");
         assert!(seen.clock_mhz.is_none_or(|mhz| mhz > 10.0), "{seen:?}");
+        assert!(seen.package_joules.is_none_or(|joules| (0.0..1e4).contains(&joules)), "{seen:?}");
     }
 }

@@ -74,7 +74,7 @@ fn is_of_design(metric: Metric) -> bool {
 fn cell_of(metric: Metric, (n_prompt, n_gen): Cell) -> Cell {
     match metric {
         Metric::PrefillTps | Metric::TtftMs => (n_prompt, 0),
-        Metric::DecodeTps | Metric::ItlP95Ms | Metric::EnergyPerToken => (0, n_gen),
+        Metric::DecodeTps | Metric::ItlP95Ms | Metric::EnergyPerToken | Metric::CostPerMillion => (0, n_gen),
         _ => (n_prompt, n_gen),
     }
 }

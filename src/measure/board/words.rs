@@ -20,6 +20,7 @@ pub(in crate::measure) fn short_name(metric: Metric) -> &'static str {
         Metric::Perplexity => "perplexity",
         Metric::SameTop => "same top token",
         Metric::EnergyPerToken => "energy",
+        Metric::CostPerMillion => "cost",
     }
 }
 
@@ -156,6 +157,9 @@ impl Board {
         }
         let missing: Vec<Metric> = self.question.limits.iter().map(|limit| limit.metric).chain([self.question.goal]).collect();
         if let Some(metric) = missing.into_iter().find(|metric| !self.measured.contains(metric)) {
+            if metric == Metric::CostPerMillion {
+                return Some("Cost needs the price of an hour of this machine: set it in Settings".into());
+            }
             return Some(format!("{} was not measured for any design", capitalised(short_name(metric))));
         }
         let failed = self.rows.iter().filter(|row| row.failure.is_some()).count();

@@ -9,9 +9,8 @@ use super::cooling::Cooling;
 use super::plan::{Candidate, SweepPlan, of_the_same_quality, one_of_each_quality};
 use super::seek::{Answer, Found, PP, QUALITY, Seeker, TG};
 use super::step::{End, Loss, Outcome, Row, Step};
-use crate::measure::MetricLimit;
 use crate::measure::order::{Slot, schedule};
-use crate::measure::stats;
+use crate::measure::{MetricLimit, cost, stats};
 use crate::protocol::{BenchPlan, BenchRow, BenchTest, Design, EngineError, ErrorKind, Metric, QualityPlan, RunId, RunTrust, Warmup};
 
 /// How often a measurement may be found unfinished before its design is given up: the program that measured it ended, and may again.
@@ -270,9 +269,15 @@ impl Sweep {
 
     fn measured(&mut self, candidate: usize, cells: &[BenchRow], seconds: f64, began_ms: i64) {
         let file_size = self.plan.candidates.get(candidate).map_or(0, |of| of.facts.file_size);
+        let price = self.plan.price_per_hour;
+        let figures = |cells: &[BenchRow]| {
+            let mut figures = super::samples::of(cells, file_size);
+            cost::price(&mut figures, price);
+            figures
+        };
         let Some(row) = self.rows.get_mut(candidate) else { return };
         let before = row.figure(Metric::DecodeTps).or_else(|| row.figure(Metric::PrefillTps));
-        for (metric, values) in super::samples::of(cells, file_size) {
+        for (metric, values) in figures(cells) {
             row.samples.entry(metric).or_default().extend(values);
         }
         row.surroundings.extend(cells.iter().flat_map(|cell| cell.surroundings.iter().copied()));
@@ -282,7 +287,7 @@ impl Sweep {
         if let Some(answer) = &mut self.answer {
             for cell in cells {
                 let instrument = if cell.test.n_gen == 0 { PP } else { TG };
-                answer.add(&super::samples::of(std::slice::from_ref(cell), file_size), instrument, measured(cell));
+                answer.add(&figures(std::slice::from_ref(cell)), instrument, measured(cell));
             }
             answer.add_overhead((seconds - all).max(0.0));
         }

@@ -97,6 +97,8 @@ pub struct SweepPlan {
     pub environment: Environment,
     /// The machine's rate of multiplications and additions, 10^9 a second, where it was measured
     pub ops_gflops: Option<f64>,
+    /// What the machine costs an hour, where that is known: the cost of a token is a figure then
+    pub price_per_hour: Option<f64>,
 }
 
 impl Default for SweepPlan {
@@ -117,6 +119,7 @@ impl Default for SweepPlan {
             keep_warm_bytes: 0,
             environment: Environment::default(),
             ops_gflops: None,
+            price_per_hour: None,
         }
     }
 }
@@ -152,6 +155,7 @@ impl SweepPlan {
             Metric::PrefillTps | Metric::TtftMs => self.n_prompt > 0,
             Metric::PeakMemory | Metric::FileSize => true,
             Metric::Kld | Metric::Perplexity | Metric::SameTop => self.quality.is_some(),
+            Metric::CostPerMillion => self.n_gen > 0 && self.price_per_hour.is_some(),
             Metric::BothTps | Metric::EnergyPerToken => false,
         }
     }
@@ -171,6 +175,10 @@ impl SweepPlan {
         }
         if self.blocks == 0 {
             return Some("A sweep needs at least one block".into());
+        }
+        let is_wanted = self.goal == Metric::CostPerMillion || self.limits.iter().any(|limit| limit.metric == Metric::CostPerMillion);
+        if is_wanted && self.price_per_hour.is_none() {
+            return Some("The cost of a token needs the price of an hour of this machine".into());
         }
         if !self.measures(self.goal) {
             return Some(format!("{} is the goal, but this sweep does not measure it", self.goal.name()));
@@ -218,10 +226,15 @@ mod tests {
             SweepPlan { goal: Metric::Kld, ..plan.clone() },
             SweepPlan { n_gen: 0, ..plan.clone() },
             SweepPlan { limits: vec![MetricLimit::natural(Metric::TtftMs, 1.0)], n_prompt: 0, ..plan.clone() },
+            SweepPlan { goal: Metric::CostPerMillion, ..plan.clone() },
+            SweepPlan { goal: Metric::CostPerMillion, price_per_hour: Some(1.0), n_gen: 0, ..plan.clone() },
+            SweepPlan { limits: vec![MetricLimit::natural(Metric::CostPerMillion, 1.0)], ..plan.clone() },
         ];
         for plan in faulty {
             assert!(plan.fault().is_some(), "{plan:?}");
         }
+        let priced = SweepPlan { goal: Metric::CostPerMillion, price_per_hour: Some(1.0), ..plan.clone() };
+        assert_eq!(priced.fault(), None);
         assert_eq!(plan.tests(&Candidate { depth: 7, ..Candidate::default() }).len(), 2);
         assert_eq!(plan.axes(), [Metric::DecodeTps, Metric::PrefillTps, Metric::PeakMemory]);
     }

@@ -207,6 +207,9 @@ impl Sweep {
             extra.insert("kld_error".into(), json!(loss.kld_error));
             extra.insert("kld_tokens".into(), json!(loss.tokens));
         }
+        if let Some(price) = self.plan().price_per_hour {
+            extra.insert("price_per_hour".into(), json!(price));
+        }
         if row.blocks > 0 {
             extra.insert("overhead_seconds".into(), json!(row.seconds - row.measured_seconds));
         }

@@ -6,7 +6,7 @@ use crate::measure::stats;
 use crate::protocol::{BenchRow, Metric};
 
 /// What the cells of one candidate say, one sample a repetition: tokens per second as llama-bench reckons them, TTFT and the 95th percentile of
-/// the gaps between tokens in milliseconds; and once for all: weights, cache and compute buffers together (the largest of the cells), bytes on
+/// the gaps between tokens in milliseconds, where the packages' energy was read joules a generated token; and once for all: weights, cache and compute buffers together (the largest of the cells), bytes on
 /// disk.
 ///
 /// A repetition that took no time says nothing.
@@ -26,6 +26,10 @@ pub fn of(cells: &[BenchRow], file_size: u64) -> BTreeMap<Metric, Vec<f64>> {
             _ => Metric::BothTps,
         };
         cell.samples_ns.iter().for_each(|ns| say(metric, tokens * 1e9 / *ns as f64));
+        if metric == Metric::DecodeTps {
+            let joules = cell.surroundings.iter().map(|seen| seen.package_joules);
+            joules.for_each(|joules| say(Metric::EnergyPerToken, joules.unwrap_or(0.0) / tokens));
+        }
         cell.ttft_ns.iter().for_each(|ns| say(Metric::TtftMs, ms(*ns)));
         for gaps in &cell.gaps_ns {
             let gaps: Vec<f64> = gaps.iter().map(|ns| ms(*ns)).collect();

@@ -217,7 +217,7 @@ fn problem(plan: &SweepPlan) -> Problem {
         figures: figures.collect(),
         instruments: vec![
             places(&[Metric::PrefillTps, Metric::TtftMs]),
-            places(&[Metric::DecodeTps, Metric::ItlP95Ms, Metric::PeakMemory]),
+            places(&[Metric::DecodeTps, Metric::ItlP95Ms, Metric::PeakMemory, Metric::CostPerMillion]),
             places(&[Metric::Kld, Metric::Perplexity, Metric::SameTop]),
         ],
         goal: axis(plan.goal),

@@ -31,7 +31,7 @@ fn cells(bench: &crate::protocol::BenchPlan, tps: f64) -> Vec<BenchRow> {
                 0 => Vec::new(),
                 n => vec![vec![ns / u64::from(n); n as usize]; bench.repetitions as usize],
             },
-            surroundings: vec![Surroundings { background: Some(0.01), clock_mhz: Some(3000.0), celsius: None }],
+            surroundings: vec![Surroundings { background: Some(0.01), clock_mhz: Some(3000.0), ..Surroundings::default() }],
             memory: MemoryUse { weights: 100, kv: 10, compute: u64::from(bench.design.threads) },
             ..BenchRow::default()
         }
@@ -196,6 +196,34 @@ fn limits_bar_and_say_why() {
 }
 
 #[test]
+fn a_price_makes_cost_a_figure_a_limit_and_a_goal() {
+    let limit = MetricLimit::parse_key("cost_per_mtok=12").unwrap();
+    let priced = SweepPlan { price_per_hour: Some(3.6), goal: Metric::CostPerMillion, limits: vec![limit], ..plan(3, 8) };
+    let mut sweep = Sweep::new(priced).unwrap();
+    play(&mut sweep, 1000, |_, candidate| Ok([100.0, 125.0, 50.0][candidate]));
+    let result = sweep.result();
+    let costs: Vec<f64> = result.runs.iter().map(|run| run.figure(Metric::CostPerMillion).unwrap()).collect();
+    assert!(costs.iter().zip([10.0, 8.0, 20.0]).all(|(is, want)| (is / want - 1.0).abs() < 1e-6), "{costs:?}");
+    assert_eq!(result.infeasible.iter().map(|barred| barred.index).collect::<Vec<_>>(), [2]);
+    let best = result.best.unwrap();
+    assert!(best.index == 1 && best.why.contains("Lowest cost") && best.why.contains("8.00 /M tokens"), "{best:?}");
+    assert_eq!(result.runs[0].extra["price_per_hour"], 3.6);
+}
+
+#[test]
+fn energy_is_a_figure_where_the_machine_tells_it() {
+    let mut sweep = Sweep::new(plan(1, 2)).unwrap();
+    while let Step::Measure { plan, .. } = sweep.next() {
+        let mut cells = cells(&plan, 100.0);
+        for cell in &mut cells {
+            cell.surroundings = vec![Surroundings { package_joules: Some(64.0), ..Surroundings::default() }];
+        }
+        sweep.record(Outcome::Measured(cells), 1.0, 1_000);
+    }
+    assert_eq!(sweep.rows()[0].samples[&Metric::EnergyPerToken], [0.5, 0.5], "of the 128 that were generated, not of the prompt's");
+}
+
+#[test]
 fn a_faster_design_is_best_and_an_equal_one_cannot_be_told_from_it() {
     let mut draws = Draws(5);
     let mut sweep = Sweep::new(plan(3, 10)).unwrap();
@@ -296,7 +324,7 @@ fn what_the_machine_did_is_a_reason() {
         let mut rows = cells(&plan, 100.0);
         for row in &mut rows {
             let clock_mhz = Some(if block % 2 == 0 { 3000.0 } else { 2850.0 });
-            row.surroundings = vec![Surroundings { background: Some(0.2), clock_mhz, celsius: Some(88.0) }];
+            row.surroundings = vec![Surroundings { background: Some(0.2), clock_mhz, celsius: Some(88.0), ..Surroundings::default() }];
         }
         sweep.record(Outcome::Measured(rows), 1.0, 0);
     }

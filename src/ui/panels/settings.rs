@@ -55,6 +55,7 @@ pub fn settings_page(ui: &mut Ui, state: &AppState, about: &About, view: &mut Se
             section(ui, "Models", |ui| models(ui, state, view, actions));
             section(ui, "Replies", |ui| replies(ui, state, view, actions));
             section(ui, "Sampling", |ui| sampler_rows::sampler_rows(ui, state, actions));
+            section(ui, "Measuring", |ui| measuring(ui, state, actions));
             section(ui, "Telemetry", |ui| telemetry(ui, state, actions));
             section(ui, "Where things are kept", |ui| places(ui, about, actions));
             section(ui, "About", |ui| facts(ui, state, about, actions));
@@ -125,6 +126,14 @@ fn replies(ui: &mut Ui, state: &AppState, view: &mut SettingsView, actions: &mut
         actions.push(Action::SetOverflow(overflow));
     }
     stop_texts(ui, state, view, actions);
+}
+
+fn measuring(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let mut price = state.settings.price_per_hour.unwrap_or(0.0);
+    let note = "In whatever money; 0 = not known. With it, designs have a cost per million generated tokens on the Measure page";
+    if number_row(ui, "Price of this machine", note, &mut price, 0.0..=1000.0, "an hour").changed() {
+        actions.push(Action::SetPrice(Some(price)));
+    }
 }
 
 fn stop_texts(ui: &mut Ui, state: &AppState, view: &mut SettingsView, actions: &mut Vec<Action>) {

@@ -146,7 +146,7 @@ fn a_sweep_of_the_disk_is_offered_and_taken_up() {
     on_answer(&mut state, Answer::SweepsFound(vec![unfinished.clone()]), now(0.1));
     assert_eq!(state.measure.unfinished, [unfinished]);
     assert_eq!(on_action(&mut state, Action::ResumeSweep(Some("sweep-1".into())), now(1.0)), [Effect::ReadSweep("sweep-1".into())]);
-    let plan = draft().plan(&Design::for_model("a-Q4_1.gguf"), &[]).unwrap();
+    let plan = draft().plan(&Design::for_model("a-Q4_1.gguf"), &[], None).unwrap();
     let sweep = Sweep::new(SweepPlan { name: "sweep-1".into(), ..plan }).unwrap();
     step(&on_answer(&mut state, Answer::SweepRead(Box::new(sweep)), now(1.1)));
     assert!(state.measure.unfinished.is_empty());
@@ -190,10 +190,10 @@ fn the_chats_model_makes_room_where_that_is_wanted_and_comes_back() {
 fn a_limit_on_quality_has_it_measured_on_the_text_that_ships() {
     let rungs = [("F16".to_owned(), PathBuf::from("a-F16.gguf")), ("Q4_1".to_owned(), PathBuf::from("a-Q4_1.gguf"))];
     let base = Design::for_model("a-Q4_1.gguf");
-    assert!(draft().plan(&base, &rungs).unwrap().quality.is_none());
+    assert!(draft().plan(&base, &rungs, None).unwrap().quality.is_none());
     let limits = vec![MetricLimit::natural(Metric::Kld, 0.05)];
     for draft in [SweepDraft { with_loss: true, ..draft() }, SweepDraft { limits, ..draft() }] {
-        let quality = draft.plan(&base, &rungs).unwrap().quality.unwrap();
+        let quality = draft.plan(&base, &rungs, None).unwrap().quality.unwrap();
         assert_eq!(quality.reference.model, PathBuf::from("a-F16.gguf"));
     }
 }

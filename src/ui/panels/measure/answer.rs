@@ -96,6 +96,7 @@ fn figures(row: &Row) -> Vec<String> {
             Metric::SameTop => format!("same top token {value}"),
             Metric::Kld => format!("KLD {value}"),
             Metric::PeakMemory => format!("{value} memory"),
+            Metric::CostPerMillion => format!("costs {value}"),
             _ => format!("{} {value}", metric.name()),
         })
     };
@@ -106,8 +107,9 @@ fn figures(row: &Row) -> Vec<String> {
     let speed = line(&[Metric::DecodeTps, Metric::PrefillTps]);
     let quality = line(&[Metric::Kld, Metric::SameTop]);
     let size = line(&[Metric::PeakMemory, Metric::TtftMs]);
+    let cost = line(&[Metric::CostPerMillion]);
     let at = (row.depth > 0).then(|| format!("with {} tokens in the cache", format::count(u64::from(row.depth))));
-    [speed, quality, size, at].into_iter().flatten().collect()
+    [speed, quality, size, cost, at].into_iter().flatten().collect()
 }
 
 fn none(ui: &mut Ui, board: &Board, output: &mut AnswerOutput) {

@@ -249,22 +249,25 @@ fn board(ui: &mut Ui, state: &AppState, view: &mut MeasureView, actions: &mut Ve
     }
     *y_is_chosen |= question.y != before.y;
     if question.limits != before.limits {
-        actions.push(Action::SetLimits(limits_of_sweep(question)));
+        actions.push(Action::SetLimits(limits_of_sweep(question, state)));
     }
     // as a goal, quality alone would make no sweep: it has one figure a level
-    if question.goal != before.goal && is_measured_by_sweeps(question.goal) && !question.goal.is_quality() {
+    if question.goal != before.goal && is_measured_by_sweeps(question.goal, state) && !question.goal.is_quality() {
         let draft = crate::app::SweepDraft { goal: question.goal, ..state.measure.draft.clone() };
         actions.push(Action::SetSweepDraft(Box::new(draft)));
     }
 }
 
 /// The limits that a sweep can keep to by itself: those on figures that it can measure. One on quality has it measure quality loss.
-fn limits_of_sweep(question: &Question) -> Vec<MetricLimit> {
-    question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric)).copied().collect()
+fn limits_of_sweep(question: &Question, state: &AppState) -> Vec<MetricLimit> {
+    question.limits.iter().filter(|limit| is_measured_by_sweeps(limit.metric, state)).copied().collect()
 }
 
-fn is_measured_by_sweeps(metric: Metric) -> bool {
-    !matches!(metric, Metric::BothTps | Metric::EnergyPerToken)
+fn is_measured_by_sweeps(metric: Metric, state: &AppState) -> bool {
+    match metric {
+        Metric::CostPerMillion => state.settings.price_per_hour.is_some(),
+        other => !matches!(other, Metric::BothTps | Metric::EnergyPerToken),
+    }
 }
 
 fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {

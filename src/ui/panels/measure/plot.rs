@@ -107,7 +107,8 @@ pub(super) fn choice(ui: &mut Ui, label: &str, board: &Board, metric: &mut Metri
             if measured.contains(&option) {
                 ui.selectable_value(metric, option, option.name());
             } else {
-                let words = egui::RichText::new(format!("{}, not measured", option.name())).color(theme::palette(ui).muted);
+                let why = if option == Metric::CostPerMillion { "no price in Settings" } else { "not measured" };
+                let words = egui::RichText::new(format!("{}, {why}", option.name())).color(theme::palette(ui).muted);
                 ui.add_enabled(false, egui::Button::selectable(false, words));
             }
         }

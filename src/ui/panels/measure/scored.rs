@@ -1,17 +1,21 @@
-//! Quality loss that the Quality page has measured, for the designs of the board.
+//! What the designs of the board have besides what their runs say: quality loss that the Quality page has measured, cost at the price of now.
 
 use crate::app::{AppState, LadderPoint};
+use crate::measure::cost;
 use crate::protocol::{CacheType, Design, Metric, Run, Workload};
 
-/// Changes with what the Quality page has measured.
+/// Changes with what the Quality page has measured, and with the price.
 pub(super) fn revision(state: &AppState) -> u64 {
     let points = &state.quality.points;
-    points.iter().fold(points.len() as u64, |sum, point| sum.wrapping_mul(31).wrapping_add(point.tokens))
+    let price = state.settings.price_per_hour.unwrap_or(0.0).to_bits();
+    points.iter().fold(points.len() as u64, |sum, point| sum.wrapping_mul(31).wrapping_add(point.tokens)) ^ price
 }
 
-/// The runs of a sweep, and one for each of their designs that was scored on the text that was looked at last, with its reference at zero.
+/// The runs of a sweep at the machine's price of now, and one for each of their designs that was scored on the text that was looked at last,
+/// with its reference at zero.
 pub(super) fn with_quality(state: &AppState, runs: &[Run]) -> Vec<Run> {
     let mut all = runs.to_vec();
+    cost::at_price(&mut all, state.settings.price_per_hour);
     let Some(latest) = state.quality.points.last() else { return all };
     let same_text =
         |point: &&LadderPoint| (&point.text_hash, point.n_ctx, &point.reference) == (&latest.text_hash, latest.n_ctx, &latest.reference);

@@ -56,7 +56,7 @@ pub(super) fn table(ui: &mut Ui, shown: &Shown, view: &mut TableView, selected: 
 }
 
 /// The figures in the order in which they get a column while there is room; the rest is shown with the design in detail.
-const FIRST: [Metric; 11] = [
+const FIRST: [Metric; 12] = [
     Metric::DecodeTps,
     Metric::Kld,
     Metric::PeakMemory,
@@ -67,6 +67,7 @@ const FIRST: [Metric; 11] = [
     Metric::FileSize,
     Metric::Perplexity,
     Metric::BothTps,
+    Metric::CostPerMillion,
     Metric::EnergyPerToken,
 ];
 
@@ -132,6 +133,7 @@ fn head(metric: Metric) -> &'static str {
         Metric::Perplexity => "perplexity",
         Metric::SameTop => "same top",
         Metric::EnergyPerToken => "J/token",
+        Metric::CostPerMillion => "cost/M",
     }
 }
 
