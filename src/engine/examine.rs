@@ -44,7 +44,7 @@ impl Examiner {
         let estimate = library::estimate(header, &measured, &self.machine, 0);
         let weights_read = library::bytes_read_per_token(header, 0, &candidate.design);
         candidate.facts = Facts {
-            model: info.name.clone(),
+            model: library::model_name(&info),
             quant: info.quant.clone(),
             file_size: info.size,
             model_hash: hash.clone(),

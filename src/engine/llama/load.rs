@@ -90,7 +90,7 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
     // SAFETY: freshly loaded, owned by nobody else.
     let mut model = unsafe { Model::from_raw(raw, header, stamp) };
     let lines = capture.since(mark);
-    model.weights = memory::from_lines(&lines).weights;
+    model.weights = memory::from_lines(&lines, design.mlock).weights;
     model.loading = Loading {
         offloaded: lines.iter().find_map(|(_, line)| line.split_once("offloaded ")?.1.split_once('/').map(|(n, _)| n.trim().to_owned())),
         unlocked: lines.iter().find(|(_, line)| line.contains("failed to mlock")).map(|(_, line)| line.clone()),

@@ -5,12 +5,20 @@ use crate::protocol::{LogLevel, MemoryUse};
 /// Adds up every buffer line of a load: model buffers of all kinds (CPU, CPU_Mapped, CPU_REPACK, AMX, GPUs), key/value and recurrent
 /// state, compute and output buffers.
 ///
+/// Weights that a CPU kernel wants in another layout are copied (CPU_REPACK, AMX), and their pages of a mapped file are not looked at
+/// again: the system takes them back when it needs the room. So they count once, unless the file is `locked` in memory.
+///
 /// llama.cpp prints MiB with two decimals, so the sums are exact to 5 KiB a buffer.
-pub(super) fn from_lines(lines: &[(LogLevel, String)]) -> MemoryUse {
+pub(super) fn from_lines(lines: &[(LogLevel, String)], locked: bool) -> MemoryUse {
     let mut memory = MemoryUse::default();
+    let (mut mapped, mut copied) = (0u64, 0u64);
     for (_, line) in lines {
         if let Some(bytes) = after(line, "model buffer size = ") {
-            memory.weights += bytes;
+            match line {
+                line if line.contains("CPU_Mapped") => mapped += bytes,
+                line if line.contains("CPU_REPACK") || line.contains(" AMX ") => copied += bytes,
+                _ => memory.weights += bytes,
+            }
         } else if let Some(bytes) =
             after(line, "KV buffer size = ").or_else(|| after(line, "RS buffer size = ")).or_else(|| after(line, "state buffer size = "))
         {
@@ -19,13 +27,14 @@ pub(super) fn from_lines(lines: &[(LogLevel, String)]) -> MemoryUse {
             memory.compute += bytes;
         }
     }
+    memory.weights += copied + if locked { mapped } else { mapped.saturating_sub(copied) };
     memory
 }
 
 /// The same for a model that was loaded without allocating: its model and cache buffers are dummies of size 0, so the cache comes from
 /// the summary line of the cache (`size = 12.00 MiB ( 512 cells, ...`), and the weights from `llama_model_size`.
 pub(super) fn from_dry_lines(lines: &[(LogLevel, String)], weights: u64) -> MemoryUse {
-    let logged = from_lines(lines);
+    let logged = from_lines(lines, false);
     let summary: u64 = lines.iter().filter(|(_, line)| line.contains(" cells,")).filter_map(|(_, line)| after(line, ": size = ")).sum();
     MemoryUse { weights: logged.weights.max(weights), kv: logged.kv.max(summary), compute: logged.compute }
 }
@@ -89,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_buffer_counts_and_nothing_else() {
-        let memory = from_lines(&lines(
+        let loaded = lines(
             "load_tensors:   CPU_Mapped model buffer size =    97.59 MiB\n\
              load_tensors:   CPU_REPACK model buffer size =    52.00 MiB\n\
              llama_context:        CPU  output buffer size =     0.19 MiB\n\
@@ -98,9 +107,13 @@ mod tests {
              llama_memory_recurrent:        CPU RS buffer size =     1.00 MiB\n\
              sched_reserve:        CPU compute buffer size =    98.25 MiB\n\
              ~llama_context:        CPU compute buffer size is 98.2500 MiB, matches expectation of 98.2500 MiB",
-        ));
+        );
+        let memory = from_lines(&loaded, false);
         let mib = |x: f64| (x * 1024.0 * 1024.0) as u64;
-        assert_eq!(memory.weights, mib(97.59) + mib(52.0));
+        assert_eq!(memory.weights, mib(97.59), "the copies' pages of the file are the system's to take back");
+        assert_eq!(from_lines(&loaded, true).weights, mib(97.59) + mib(52.0), "unless they are locked");
+        let unmapped = lines("load_tensors: CPU model buffer size = 45.00 MiB\nload_tensors: CPU_REPACK model buffer size = 52.00 MiB");
+        assert_eq!(from_lines(&unmapped, false).weights, mib(97.0), "without a mapping nothing is there twice");
         assert_eq!(memory.kv, mib(91.0));
         assert_eq!(memory.compute, mib(0.19) + mib(98.25));
     }
@@ -121,7 +134,7 @@ mod tests {
     #[test]
     fn damaged_lines_are_ignored() {
         for line in ["model buffer size = ", "model buffer size = x MiB", "model buffer size = 1e999 MiB", "model buffer size = -1 MiB"] {
-            assert_eq!(from_lines(&lines(line)), MemoryUse::default(), "{line}");
+            assert_eq!(from_lines(&lines(line), false), MemoryUse::default(), "{line}");
         }
     }
 }

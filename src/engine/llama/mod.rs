@@ -186,7 +186,7 @@ impl LlamaBackend {
     fn attach(&mut self, model: &Arc<Model>, design: &Design, capture: &Capture) -> Result<Loaded, EngineError> {
         let mark = capture.mark();
         let ctx = load::make_ctx(model, &load::ctx_params(design, &model.info), capture)?;
-        let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&capture.since(mark)) };
+        let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&capture.since(mark), false) };
         let effective = effective::effective(design, &ctx, &model.loading, &capture.since(mark));
         Ok(Loaded { design: design.clone(), ctx, pace: Pace::default(), effective, memory })
     }

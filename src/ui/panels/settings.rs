@@ -130,7 +130,7 @@ fn replies(ui: &mut Ui, state: &AppState, view: &mut SettingsView, actions: &mut
 
 fn measuring(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let mut price = state.settings.price_per_hour.unwrap_or(0.0);
-    let note = "In whatever money; 0 = not known. With it, designs have a cost per million generated tokens on the Measure page";
+    let note = "In whatever money; 0 = not known. Makes cost per million tokens a figure to measure by";
     if number_row(ui, "Price of this machine", note, &mut price, 0.0..=1000.0, "an hour").changed() {
         actions.push(Action::SetPrice(Some(price)));
     }

@@ -91,7 +91,7 @@ impl Warm {
         let mark = capture.mark();
         let ctx = load::make_ctx(model, want, capture)?;
         let lines = capture.since(mark);
-        let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&lines) };
+        let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&lines, false) };
         Ok(Bench { runner: Runner::new(ctx, want), shape: shape(want), lines, memory, depths: Vec::new(), warmed: Vec::new() })
     }
 

@@ -93,7 +93,7 @@ fn figures(row: &Row) -> Vec<String> {
         Some(match metric {
             Metric::DecodeTps => value,
             Metric::PrefillTps => format!("{value} prefill"),
-            Metric::SameTop => format!("same top token {value}"),
+            Metric::SameTop => format!("same top {value}"),
             Metric::Kld => format!("KLD {value}"),
             Metric::PeakMemory => format!("{value} memory"),
             Metric::CostPerMillion => format!("costs {value}"),

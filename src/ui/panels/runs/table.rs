@@ -72,13 +72,13 @@ fn places(state: &AppState, width: f32) -> Vec<Place> {
     let number = |metric: Metric, head, hint, width| Place { column: Column::Figure(metric), head, hint, width, is_number: true };
     let decode = "Tokens generated per second, median of the repetitions";
     let prefill = "Prompt tokens read per second, median of the repetitions";
-    let mut fixed = vec![number(Metric::DecodeTps, "Decode t/s", decode, 92.0), number(Metric::PrefillTps, "Prefill t/s", prefill, 92.0)];
+    let mut fixed = vec![number(Metric::DecodeTps, "Decode t/s", decode, 88.0), number(Metric::PrefillTps, "Prefill t/s", prefill, 88.0)];
     if width > 860.0 {
         fixed.push(number(
             Metric::PeakMemory,
             "Memory",
             "Weights, cache and compute together, or the engine's largest resident memory",
-            84.0,
+            76.0,
         ));
     }
     if has(Metric::Kld) && width > 760.0 {
@@ -88,7 +88,7 @@ fn places(state: &AppState, width: f32) -> Vec<Place> {
         fixed.push(number(Metric::TtftMs, "TTFT", "Time to first token, median", 84.0));
     }
     let trust = "Whether the run can carry a decision: enough repetitions that agree, on a machine that did little else";
-    fixed.push(Place { column: Column::Trust, head: "Trust", hint: trust, width: 88.0, is_number: false });
+    fixed.push(Place { column: Column::Trust, head: "Trust", hint: trust, width: 72.0, is_number: false });
     if width < TIGHT {
         fixed.iter_mut().for_each(|place| place.width = 76.0);
     }
