@@ -23,9 +23,29 @@ fn main() {
     set("LLAMA_CPP_2", locked_version(&lock, "llama-cpp-2").unwrap_or_default());
     let sys = locked_version(&lock, "llama-cpp-sys-2").unwrap_or_default();
     set("LLAMA_CPP_SYS_2", sys);
+    pack_relocations();
     println!("cargo::rerun-if-env-changed=LLAMA_BUILD_NUMBER");
     set("LLAMA_BUILD_NUMBER", &llama_build_number(sys).to_string());
 }
+
+/// Has the linker write the program's relocations in their short form (`DT_RELR`), where the C library of this machine can read it (glibc
+/// 2.36 and newer): the loader goes through all of them, and the 2 MB of the long form stay in the window's resident memory. A linker that
+/// does not know the form says so and goes on.
+fn pack_relocations() {
+    let cargo = |name: &str| env::var(name).unwrap_or_default();
+    if cargo("TARGET") != cargo("HOST") || cargo("CARGO_CFG_TARGET_OS") != "linux" || cargo("CARGO_CFG_TARGET_ENV") != "gnu" {
+        return;
+    }
+    let arch = cargo("CARGO_CFG_TARGET_ARCH");
+    let known = [format!("/lib/{arch}-linux-gnu/libc.so.6"), "/lib64/libc.so.6".to_owned(), "/usr/lib/libc.so.6".to_owned()];
+    let reads_it = |path: &String| fs::read(path).is_ok_and(|bytes| bytes.windows(RELR.len()).any(|part| part == RELR));
+    if known.iter().any(reads_it) {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// The name of the version that a C library with this ability defines.
+const RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
 /// Build number of the llama.cpp that a version of `llama-cpp-sys-2` bundles: what the environment says (`LLAMA_BUILD_NUMBER`, for a
 /// version built from elsewhere), else what was found for that version by comparing its files with llama.cpp's releases. The crate

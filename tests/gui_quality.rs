@@ -58,6 +58,34 @@ fn a_comparison_is_set_up_and_begun() {
 }
 
 #[test]
+fn prompts_are_chosen_written_and_kept() {
+    let mut harness = harness_sized(state(), [1200.0, 1000.0], Theme::Dark);
+    harness.state_mut().acts = true;
+    harness.get_by_role_and_label(egui::Role::RadioButton, "Prompts").click();
+    harness.run();
+    harness.get_by_label_contains("The reference answers 3 prompts");
+    assert!(harness.query_by_label("Chunk").is_none(), "answers are read whole");
+    harness.get_all_by_label("Longest answer").next().expect("it can be chosen");
+    let editor = harness.get_by_role_and_label(egui::Role::MultilineTextInput, "Prompts");
+    editor.focus();
+    harness.run();
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+    harness.event(egui::Event::Text("How much?".into()));
+    harness.run();
+    harness.get_by_label("Save them to have them asked");
+    harness.get_by_label("Name of the prompts").focus();
+    harness.run();
+    harness.event(egui::Event::Text("Prices".into()));
+    harness.run();
+    harness.get_by_label("Save the prompts").click();
+    assert!(asked(&mut harness).contains(&QualityAction::SavePrompts("Prices".into(), vec!["How much?".into()])));
+    harness.get_by_label_contains("The reference answers 1 prompt,");
+    harness.get_by_label("Delete these prompts").click();
+    assert!(asked(&mut harness).contains(&QualityAction::DeletePrompts("Prices".into())));
+    harness.get_by_label_contains("The reference answers 3 prompts");
+}
+
+#[test]
 fn a_long_paste_is_named_instead_of_shown() {
     let mut harness = harness(state());
     harness.state_mut().acts = true;

@@ -92,6 +92,38 @@ fn a_rung_costs_nothing_against_itself_and_something_against_a_better_one() {
 }
 
 #[test]
+fn prompts_are_answered_by_the_reference_and_read_by_all() {
+    let Some(model) = model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let model = model.to_str().unwrap();
+    let q2 = dir.path().join("q2.gguf");
+    assert_eq!(run(dir.path(), &["quantize", model, "--to", "Q2_K", "--out", q2.to_str().unwrap()]).0, 0);
+    let prompts = dir.path().join("prompts.txt");
+    std::fs::write(&prompts, "Why is the sky blue?\n\nName three colours.\n\nWhat is a harbour?\n").unwrap();
+    let prompts = prompts.to_str().unwrap();
+    let base = ["--reference", model, "--prompts", prompts, "--answer-tokens", "48", "--tokens", "-t", "2"];
+    let (status, both) = run(dir.path(), &[&["quality", model, q2.to_str().unwrap()][..], &base].concat());
+    assert_eq!(status, 0, "{both}");
+    let (same, worse) = (&both["candidates"][0], &both["candidates"][1]);
+    assert_eq!((same["chunks"].as_u64(), same["same_top_percent"].as_f64()), (Some(3), Some(100.0)), "{same}");
+    assert!(same["kld"]["mean"].as_f64().unwrap() < 1e-6);
+    let scored = worse["tokens"].as_u64().unwrap();
+    assert!((20..=3 * 50).contains(&scored) && worse["kld"]["mean"].as_f64().unwrap() > 0.01, "{worse}");
+    // what the reference said greedily is what it finds most probable
+    let first = |score: &&Value| score["rank_ref"].as_u64() == Some(1);
+    let scores = same["scores"].as_array().unwrap();
+    let share = scores.iter().filter(first).count() as f64 / scores.len() as f64;
+    assert!(share > 0.9, "{share} of {} tokens", scores.len());
+
+    let refused = |args: &[&str], kind: &str| {
+        let (status, document) = run(dir.path(), &[&["quality", model][..], args].concat());
+        assert!(status == 2 && document["error"]["kind"] == kind, "{args:?}: {document}");
+    };
+    refused(&["--reference", model, "--prompts", "none of these"], "file_missing");
+    refused(&["--prompts", prompts], "usage");
+}
+
+#[test]
 fn what_cannot_be_compared_says_why() {
     let Some(model) = model() else { return };
     let dir = tempfile::tempdir().unwrap();

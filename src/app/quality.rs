@@ -26,6 +26,9 @@ use crate::measure::quality::report::Subject;
 use crate::measure::quality::tally::{Quality as Summary, Running, Tally};
 use crate::protocol::{Design, EngineError, JobId, QualityBatch, QualityLayout, QualityPlan, QualityText, RunId, TokenScore};
 
+/// What the prompts that ship are called.
+pub const PROMPTS_NAME: &str = "the prompts that ship";
+
 /// Most designs of one comparison.
 pub const MOST_CANDIDATES: usize = 24;
 
@@ -44,6 +47,8 @@ pub struct Setup {
     pub content: Option<Result<Text, EngineError>>,
     /// What was pasted, as it was found to be; `None` while there is nothing
     pub pasted: Option<Result<Text, EngineError>>,
+    /// Most tokens of each answer to a prompt
+    pub answer_tokens: u32,
     /// Tokens of a chunk
     pub n_ctx: u32,
     /// Most chunks; 0 = the whole text
@@ -61,6 +66,7 @@ impl Default for Setup {
             source: TextSource::Builtin,
             content: None,
             pasted: None,
+            answer_tokens: 128,
             n_ctx: 512,
             max_chunks: 0,
             tight_percent: 0,
@@ -161,10 +167,23 @@ pub enum Phase {
     /// Both sides read the text
     #[default]
     Reading,
+    /// The reference answers prompts, which are read by all then
+    Asking(Asking),
     /// Greedy answers are compared
     Answering(Answering),
     /// Nothing any more
     Ended,
+}
+
+/// The reference's answers on their way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asking {
+    /// What is asked
+    pub prompts: Vec<String>,
+    /// What was answered, the last of them so far
+    pub answers: Vec<String>,
+    /// What is read afterwards, but for its text
+    pub plan: Box<QualityPlan>,
 }
 
 /// Greedy answers on their way.
@@ -383,6 +402,10 @@ impl AppState {
                 let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
                 Ok((name, read()?))
             }
+            TextSource::Prompts(name) => Ok((
+                if name.is_empty() { PROMPTS_NAME.to_owned() } else { name.clone() },
+                found(&setup.content, "Write some prompts first")?,
+            )),
             TextSource::Chat(id) => {
                 let name = self.chats.get(*id).map_or("a chat", |chat| chat.title.as_str());
                 Ok((if name.is_empty() { "a chat".into() } else { name.to_owned() }, read()?))
@@ -415,6 +438,8 @@ impl AppState {
             text: match content {
                 Content::Plain(text) => QualityText::Plain(text.to_string()),
                 Content::Chat(messages) => QualityText::Chat(messages.to_vec()),
+                // once they are answered
+                Content::Prompts(_) => QualityText::Chats(Vec::new()),
             },
             n_ctx: setup.n_ctx,
             max_chunks: setup.max_chunks,

@@ -352,6 +352,13 @@ pub struct QualityArgs {
     /// The text, UTF-8; `-` reads it from standard input, `builtin` is the evaluation text that ships with the program
     #[arg(long, value_name = "FILE", default_value = crate::library::text::BUILTIN)]
     pub text: String,
+    /// Ask prompts instead: a set that was saved in the window, or a file with a blank line (or a line of ---) between prompts. The reference
+    /// answers them greedily, and every token of its answers is scored
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["text", "chunk", "chunks"], requires = "reference")]
+    pub prompts: Option<String>,
+    /// Most tokens of each answer to a prompt
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    pub answer_tokens: u32,
     /// Tokens of a chunk (llama-perplexity's -c); the second half of each chunk is scored
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub chunk: u32,

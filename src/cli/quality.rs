@@ -38,25 +38,25 @@ struct Heard {
 /// What stopped it; candidates that were measured until then are lost only with `--json`, where one document is owed.
 pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliError> {
     let plans = plans(args, out)?;
-    let text = self::text(&args.text)?;
+    let source = Source::of(args)?;
     let mut session = Session::start(global, out)?;
     let (mut documents, mut runs) = (Vec::new(), Vec::new());
-    let text_name = match args.text.as_str() {
-        "-" => "standard input".to_owned(),
-        // as the window calls it
-        text::BUILTIN => text::BUILTIN_NAME.to_owned(),
-        path => file_name(Path::new(path)),
-    };
-    let text_hash = library::text_hash(&text);
     let began_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
     let group = if args.files.len() > 1 { format!("quality-{}", began_ms / 1000) } else { String::new() };
+    let ships = PROMPTS.map(str::to_owned);
     let mut is_within = true;
     for (reference, candidates) in plans {
         let began = Instant::now();
         let plan = QualityPlan {
             reference: reference.clone(),
             candidates: candidates.clone(),
-            text: QualityText::Plain(text.clone()),
+            text: match &source.prompts {
+                Some(prompts) => {
+                    let said = ask(&mut session, &reference, prompts, args.answer_tokens, out)?;
+                    QualityText::Chats(prompts.iter().zip(said).map(|(prompt, answer)| talk(prompt, answer.text)).collect())
+                }
+                None => QualityText::Plain(source.text.clone()),
+            },
             n_ctx: args.chunk,
             max_chunks: args.chunks,
             tight: args.tight,
@@ -66,12 +66,13 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
         // a token is named once, with whichever candidate had it first
         let names: BTreeMap<u32, &str> = heard.iter().flat_map(|heard| &heard.names).map(|(id, name)| (*id, name.as_str())).collect();
         let seconds = began.elapsed().as_secs_f64();
-        let answers = if candidates.is_empty() { None } else { answers(&mut session, &reference, args.diverge, out)? };
+        let asked = source.prompts.as_deref().unwrap_or(&ships);
+        let answers = if candidates.is_empty() { None } else { answers(&mut session, &reference, asked, args.diverge, out)? };
         let measured = if candidates.is_empty() { vec![reference.clone()] } else { candidates.clone() };
         for (design, heard) in measured.iter().zip(&heard) {
             let Some(quality) = heard.tally.quality() else { continue };
             let agreement = match &answers {
-                Some(expected) => agreement(&mut session, design, expected, args.diverge, out)?,
+                Some(expected) => agreement(&mut session, design, asked, expected, args.diverge, out)?,
                 None => Vec::new(),
             };
             is_within &= args.limit_kld.is_none_or(|limit| quality.running.kld.value <= limit);
@@ -82,11 +83,18 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
             let subject = Subject { design, reference: against, quality: &quality, agreement: &agreement, layout: &layout, seconds };
             documents.push(subject.document());
             if args.keep {
-                let text = TextName { name: &text_name, hash: &text_hash };
+                let text = TextName { name: &source.name, hash: &source.hash };
                 let mut run = subject.run(text, &group, began_ms, library::environment(session.facts(), design, None));
                 let name = |id: u32| names.get(&id).copied();
-                run.tokens = against
-                    .and_then(|_| TokenRecord::of(&layout, &[], name, heard.scores.iter().map(|(at, score)| (*at, score))).map(Arc::new));
+                run.tokens = against.and_then(|_| {
+                    TokenRecord::of(
+                        &layout,
+                        source.prompts.as_deref().unwrap_or_default(),
+                        name,
+                        heard.scores.iter().map(|(at, score)| (*at, score)),
+                    )
+                    .map(Arc::new)
+                });
                 runs.push(run);
             }
             if args.tokens
@@ -105,6 +113,57 @@ pub fn run(args: &QualityArgs, global: &Global, out: Output) -> Result<u8, CliEr
         }
     }
     Ok(if is_within { 0 } else { NO })
+}
+
+/// What is read.
+struct Source {
+    text: String,
+    /// What is asked instead
+    prompts: Option<Vec<String>>,
+    name: String,
+    hash: String,
+}
+
+impl Source {
+    fn of(args: &QualityArgs) -> Result<Self, CliError> {
+        if let Some(name) = &args.prompts {
+            let (name, prompts) = prompts(name)?;
+            let hash = text::prompts_hash(&prompts, args.answer_tokens);
+            return Ok(Self { text: String::new(), prompts: Some(prompts), name, hash });
+        }
+        let text = self::text(&args.text)?;
+        let name = match args.text.as_str() {
+            "-" => "standard input".to_owned(),
+            // as the window calls it
+            text::BUILTIN => text::BUILTIN_NAME.to_owned(),
+            path => file_name(Path::new(path)),
+        };
+        Ok(Self { hash: library::text_hash(&text), text, prompts: None, name })
+    }
+}
+
+/// A set of prompts by its name, or a file of them.
+fn prompts(name: &str) -> Result<(String, Vec<String>), CliError> {
+    if let Some(set) = names::settings().1.prompt_sets.into_iter().find(|set| set.name == name) {
+        return Ok((set.name, set.prompts));
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        let known: Vec<String> = names::settings().1.prompt_sets.into_iter().map(|set| set.name).collect();
+        let hint = if known.is_empty() {
+            "No set is saved; the Quality page saves them".into()
+        } else {
+            format!("Saved are {}", known.join(", "))
+        };
+        return Err(CliError::new("file_missing", "There is no such set of prompts and no such file", super::error::USAGE)
+            .hint(hint)
+            .path(name));
+    }
+    Ok((file_name(path), text::prompts(&library::read_text(path)?)?))
+}
+
+fn talk(prompt: &str, answer: String) -> Vec<Message> {
+    vec![Message { role: Role::User, text: prompt.to_owned() }, Message { role: Role::Assistant, text: answer }]
 }
 
 /// What is read together: a reference and what is compared with it.
@@ -184,15 +243,32 @@ fn measure(session: &mut Session, plan: QualityPlan, out: Output) -> Result<(Qua
 }
 
 /// The greedy answers of a design, as token ids.
-fn answers(session: &mut Session, design: &Design, tokens: u32, out: Output) -> Result<Option<Vec<Vec<i32>>>, CliError> {
+fn answers(
+    session: &mut Session,
+    design: &Design,
+    prompts: &[String],
+    tokens: u32,
+    out: Output,
+) -> Result<Option<Vec<Vec<i32>>>, CliError> {
     if tokens == 0 {
         return Ok(None);
     }
+    Ok(Some(ask(session, design, prompts, tokens, out)?.into_iter().map(|answer| answer.ids).collect()))
+}
+
+/// A greedy answer.
+struct Answer {
+    ids: Vec<i32>,
+    text: String,
+}
+
+/// Has a design answer prompts greedily, each by at most so many tokens.
+fn ask(session: &mut Session, design: &Design, prompts: &[String], tokens: u32, out: Output) -> Result<Vec<Answer>, CliError> {
     session.load(design)?;
     let mut answers = Vec::new();
-    for prompt in PROMPTS {
+    for prompt in prompts {
         let request = GenerateRequest {
-            prompt: Prompt::Chat { messages: vec![Message { role: Role::User, text: prompt.into() }] },
+            prompt: Prompt::Chat { messages: vec![Message { role: Role::User, text: prompt.clone() }] },
             sampler: SamplerOverrides { temperature: Some(0.0), seed: Some(0), ..SamplerOverrides::default() },
             max_tokens: tokens,
             stop: Vec::new(),
@@ -203,19 +279,35 @@ fn answers(session: &mut Session, design: &Design, tokens: u32, out: Output) -> 
             only_by: None,
             text_every_ms: 0,
         };
-        out.progress(&format!("Greedy answers of {}: {} of {}", file_name(&design.model), answers.len() + 1, PROMPTS.len()));
-        let ended = session.run(|job| Command::Generate { job, request }, |_| Ok(()));
+        out.progress(&format!("Greedy answers of {}: {} of {}", file_name(&design.model), answers.len() + 1, prompts.len()));
+        let mut text = String::new();
+        let ended = session.run(
+            |job| Command::Generate { job, request },
+            |event| {
+                if let Event::Tokens { batch, .. } = event {
+                    text.push_str(&batch.text);
+                }
+                Ok(())
+            },
+        );
         out.progress("");
         match ended? {
-            Event::Generated { stats, .. } => answers.push(stats.tokens),
+            Event::Generated { stats, .. } => answers.push(Answer { ids: stats.tokens, text }),
             other => return Err(unexpected(&other)),
         }
     }
-    Ok(Some(answers))
+    Ok(answers)
 }
 
-fn agreement(session: &mut Session, design: &Design, expected: &[Vec<i32>], tokens: u32, out: Output) -> Result<Vec<Agreement>, CliError> {
-    let Some(own) = answers(session, design, tokens, out)? else { return Ok(Vec::new()) };
+fn agreement(
+    session: &mut Session,
+    design: &Design,
+    prompts: &[String],
+    expected: &[Vec<i32>],
+    tokens: u32,
+    out: Output,
+) -> Result<Vec<Agreement>, CliError> {
+    let Some(own) = answers(session, design, prompts, tokens, out)? else { return Ok(Vec::new()) };
     Ok(expected.iter().zip(&own).map(|(a, b)| Agreement::of(a, b)).collect())
 }
 

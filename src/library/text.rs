@@ -49,6 +49,47 @@ pub fn check_text(bytes: Vec<u8>) -> Result<String, EngineError> {
     }
 }
 
+/// Longest prompt of a set, bytes.
+pub const MAX_PROMPT: usize = 32 << 10;
+/// Most prompts of a set.
+pub const MAX_PROMPTS: usize = 200;
+
+/// The prompts in a text: what lies between lines of `---`, else between blank lines.
+///
+/// # Errors
+/// `InvalidRequest` where there is none, one is too long, or there are too many.
+pub fn prompts(text: &str) -> Result<Vec<String>, EngineError> {
+    let is_rule = |line: &&str| line.trim_end() == "---";
+    let ruled = text.lines().any(|line| is_rule(&line));
+    let ends = |line: &&str| if ruled { is_rule(line) } else { line.trim().is_empty() };
+    let lines: Vec<&str> = text.lines().collect();
+    let parts = lines.split(|line| ends(line)).map(|part| part.join("\n").trim().to_owned());
+    let prompts: Vec<String> = parts.filter(|prompt| !prompt.is_empty()).collect();
+    let refused = |what: String, hint: &str| Err(EngineError::new(ErrorKind::InvalidRequest, what).hint(hint));
+    match prompts.iter().map(String::len).max() {
+        None => refused("There is no prompt".into(), "Write some, with a blank line between them"),
+        Some(longest) if longest > MAX_PROMPT => {
+            refused(format!("A prompt is longer than {} kB", MAX_PROMPT >> 10), "Put a blank line between prompts")
+        }
+        Some(_) if prompts.len() > MAX_PROMPTS => refused(
+            format!("{} prompts are more than {MAX_PROMPTS}", prompts.len()),
+            "Put a line of --- between prompts of several paragraphs",
+        ),
+        Some(_) => Ok(prompts),
+    }
+}
+
+/// Prompts as a text that [`prompts`] reads.
+pub fn prompts_text(prompts: &[String]) -> String {
+    let has_gaps = prompts.iter().any(|prompt| prompt.lines().any(|line| line.trim().is_empty() || line.trim_end() == "---"));
+    if has_gaps { prompts.join("\n---\n") + "\n---\n" } else { prompts.join("\n\n") }
+}
+
+/// Names prompts and the length of their answers by what is asked, as [`text_hash`] names a text.
+pub fn prompts_hash(prompts: &[String], answer_tokens: u32) -> String {
+    text_hash(&format!("{answer_tokens}\0{}", prompts.join("\0")))
+}
+
 /// Names a text by its content: FNV-1a of its bytes, 64 bits, hexadecimal. Tells texts apart; no protection against malice.
 pub fn text_hash(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -65,6 +106,20 @@ mod tests {
         assert!(check_text(EVALUATION.into()).is_ok());
         assert_eq!(text_hash(""), "cbf29ce484222325");
         assert_ne!(text_hash("a"), text_hash("b"));
+    }
+
+    #[test]
+    fn prompts_lie_between_blank_lines_or_rules() {
+        let of = |text: &str| prompts(text).unwrap();
+        assert_eq!(of("Why?\r\n\n \nHow is it\nmade?\n"), ["Why?", "How is it\nmade?"]);
+        assert_eq!(of("A story:\n\nOnce.\n---\nAnd?\n---\n"), ["A story:\n\nOnce.", "And?"]);
+        for text in ["Why?\n\nHow?", "A\n\nB\n---\nC", "A\n\nB\n---"] {
+            assert_eq!(of(&prompts_text(&of(text))), of(text));
+        }
+        for (text, word) in [(" \n\n---\n".to_owned(), "no prompt"), ("x".repeat(MAX_PROMPT + 1), "32 kB"), ("a\n\n".repeat(201), "201")] {
+            let error = prompts(&text).unwrap_err();
+            assert!(error.message.contains(word) && !error.hint.is_empty(), "{error}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum QualityText {
     Plain(String),
     /// Rendered with the reference's chat template and read as one; what the assistant said is scored
     Chat(Vec<Message>),
+    /// Several of those, each read from an empty context on
+    Chats(Vec<Vec<Message>>),
 }
 
 /// A comparison of designs with a reference, side by side over one text.

@@ -43,7 +43,7 @@ pub use probs::{TokenTable, encode_start, encode_tokens};
 pub use requests::{Reply, Request};
 pub use run_types::{DesignId, RunHead, SavedDesign};
 pub use search::Search;
-pub use settings::{Autoload, Bandwidth, Settings, Theme, WindowPlace};
+pub use settings::{Autoload, Bandwidth, PromptSet, Settings, Theme, WindowPlace};
 pub use settings_file::SettingsFile;
 pub use types::{Chat, ChatId, ChatMessage, ChatMode, Chosen, MessageId, MessageState, Op, Part, Provenance};
 pub use writer::Writer;

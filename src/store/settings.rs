@@ -79,6 +79,16 @@ impl Bandwidth {
     }
 }
 
+/// Prompts under a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PromptSet {
+    /// What the user calls them
+    pub name: String,
+    /// Each as it is asked
+    pub prompts: Vec<String>,
+}
+
 /// Whether the last model is loaded by itself at a start.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Autoload {
@@ -155,6 +165,9 @@ pub struct Settings {
     /// Version of the program and its engine at the last start; empty before the first
     #[serde(skip_serializing_if = "String::is_empty")]
     pub last_version: String,
+    /// Prompts that quality is measured with, by name
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prompt_sets: Vec<PromptSet>,
     /// Measured bandwidth
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Bandwidth>,
@@ -187,6 +200,7 @@ impl Default for Settings {
             last_chat: None,
             last_page: String::new(),
             last_version: String::new(),
+            prompt_sets: Vec::new(),
             bandwidth: None,
             extra: BTreeMap::new(),
         }

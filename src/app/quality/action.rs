@@ -27,6 +27,14 @@ pub enum QualityAction {
     SetPasted(String),
     /// Read this chat
     UseChat(ChatId),
+    /// Ask these prompts: a set by its name, empty for those that ship
+    UsePrompts(String),
+    /// Keep prompts under a name, in place of what is kept under it, and ask them
+    SavePrompts(String, Vec<String>),
+    /// Forget a set of prompts
+    DeletePrompts(String),
+    /// Most tokens of each answer to a prompt
+    SetAnswerTokens(u32),
     /// Tokens of a chunk
     SetChunk(u32),
     /// Most chunks; 0 = all

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Candidate, Variant, on_disk};
+use super::{Candidate, Content, Variant, on_disk};
 use crate::app::AppState;
 use crate::library::{Family, RungState};
 use crate::measure::pareto::{self, Axis, Better};
@@ -139,7 +139,8 @@ impl AppState {
         }
         let (_, text) = self.quality_text().ok()?;
         let reference = self.quality_reference()?.path;
-        let n_ctx = Some(self.quality.setup.n_ctx);
+        // answers are read whole, however long they are
+        let n_ctx = matches!(text.content, Content::Plain(_)).then_some(self.quality.setup.n_ctx);
         Some(Ground { family: self.quality_family()?, reference, hash: text.hash.to_string(), n_ctx, candidates: &[] })
     }
 

@@ -19,6 +19,8 @@ pub enum TextSource {
     Pasted,
     /// A conversation: what the assistant said is compared
     Chat(ChatId),
+    /// A set of prompts by its name, empty for those that ship: the reference answers them, and what it said is compared
+    Prompts(String),
 }
 
 /// What a source holds, once it has been read.
@@ -28,6 +30,8 @@ pub enum Content {
     Plain(Arc<str>),
     /// A conversation
     Chat(Arc<[Message]>),
+    /// Prompts that are answered first
+    Prompts(Arc<[String]>),
 }
 
 /// A text that can be read, and its fingerprint. It is made when a text changes: what costs time with its length is done then and not
@@ -51,6 +55,11 @@ impl Text {
     pub fn chat(messages: Vec<Message>) -> Self {
         let said: String = messages.iter().map(|message| format!("{}\0{}\0", message.role.as_str(), message.text)).collect();
         Self { hash: text::text_hash(&said).into(), content: Content::Chat(messages.into()) }
+    }
+
+    /// Prompts, each answered by at most so many tokens.
+    pub fn prompts(prompts: &[String], answer_tokens: u32) -> Self {
+        Self { hash: text::prompts_hash(prompts, answer_tokens).into(), content: Content::Prompts(prompts.into()) }
     }
 
     /// What was pasted, once there is any.

@@ -1,6 +1,7 @@
 //! The Quality page: setting a comparison up, running it, and what is done with its result.
 
 mod answering;
+mod asking;
 mod export;
 mod kept;
 mod reopen;
@@ -44,6 +45,8 @@ pub(super) fn on_action(state: &mut AppState, action: QualityAction, now: Now, e
             state.quality.comparison = None;
             state.quality.selected = None;
         }
+        QualityAction::SavePrompts(name, prompts) => asking::save(state, &name, prompts, now),
+        QualityAction::DeletePrompts(name) => asking::delete(state, &name, now),
         QualityAction::Open(runs) => reopen::open(state, runs, now, effects),
         QualityAction::Show(index) => state.quality.shown = index,
         QualityAction::SetHeat(by) => state.quality.heat = by,
@@ -98,6 +101,8 @@ fn set_up(state: &mut AppState, action: QualityAction, effects: &mut Vec<Effect>
             state.quality.setup.content = None;
             effects.push(Effect::ReadChat(id));
         }
+        QualityAction::UsePrompts(name) => asking::choose(state, name),
+        QualityAction::SetAnswerTokens(tokens) => asking::set_tokens(state, tokens),
         QualityAction::SetChunk(n_ctx) => state.quality.setup.n_ctx = n_ctx.clamp(16, 1 << 20),
         QualityAction::SetMaxChunks(chunks) => state.quality.setup.max_chunks = chunks,
         QualityAction::SetTight(percent) => state.quality.setup.tight_percent = percent.min(100),
@@ -125,6 +130,7 @@ fn begin(state: &mut AppState, candidates: Vec<Candidate>, now: Now, effects: &m
     };
     let prompts = match &text.content {
         Content::Plain(_) => Vec::new(),
+        Content::Prompts(prompts) => prompts.iter().take(MOST_PROMPTS).cloned().collect(),
         Content::Chat(messages) => {
             let asked = messages.iter().filter(|message| message.role == Role::User).map(|message| message.text.clone());
             asked.take(MOST_PROMPTS).collect()
@@ -132,24 +138,30 @@ fn begin(state: &mut AppState, candidates: Vec<Candidate>, now: Now, effects: &m
     };
     let Some(plan) = state.quality_plan(&candidates, &text.content) else { return };
     let job = state.job();
+    let reference = plan.reference.clone();
+    let (phase, effect) = match &text.content {
+        Content::Prompts(prompts) => asking::begin(job, prompts, plan),
+        _ => (Phase::Reading, Effect::Quality(Box::new(Command::Quality { job, plan: Box::new(plan) }))),
+    };
     let reference_name = state.quality_reference().map(|rung| rung.quant.to_owned()).unwrap_or_default();
     state.quality.selected = None;
     state.quality.shown = 0;
     state.quality.from_level = state.quality.from_level.max(1);
     state.quality.comparison = Some(Box::new(Comparison {
         job,
-        reference: plan.reference.clone(),
+        reference,
         reference_name,
         family: state.quality_family().map(|family| family.key.clone()).unwrap_or_default(),
         candidates,
         text_name,
         text_hash: text.hash.to_string(),
         prompts,
+        phase,
         since: now.secs,
         started_ms: now.unix_ms,
         ..Comparison::default()
     }));
-    effects.push(Effect::Quality(Box::new(Command::Quality { job, plan: Box::new(plan) })));
+    effects.push(effect);
 }
 
 pub(super) fn stop(state: &mut AppState, effects: &mut Vec<Effect>) {
@@ -179,6 +191,7 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
         Event::Failed { job, error } if job == ours => end(state, Some(error), now, effects),
         Event::Died { error, .. } => end(state, Some(error), now, effects),
         Event::Done { job } if job == ours => end(state, None, now, effects),
+        other if matches!(comparison.phase, Phase::Asking(_)) => asking::on_event(state, other, now, effects),
         other => answering::on_event(state, other, now, effects),
     }
 }
@@ -187,12 +200,15 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
 fn end(state: &mut AppState, error: Option<EngineError>, now: Now, effects: &mut Vec<Effect>) {
     let Some(comparison) = &mut state.quality.comparison else { return };
     effects.push(Effect::EndQuality);
-    let was_reading = comparison.phase == Phase::Reading;
-    comparison.phase = Phase::Ended;
+    let before = std::mem::replace(&mut comparison.phase, Phase::Ended);
     comparison.stopping = false;
     let is_cancelled = error.as_ref().is_some_and(|error| error.kind == ErrorKind::Cancelled);
     comparison.error = error.filter(|_| !is_cancelled);
-    if !was_reading {
+    if before != Phase::Reading {
+        // stopped before anything was read: there is nothing to show
+        if matches!(before, Phase::Asking(_)) && comparison.error.is_none() {
+            state.quality.comparison = None;
+        }
         return;
     }
     comparison.seconds = Some(now.at - comparison.since);

@@ -9,6 +9,7 @@ mod history;
 mod loads;
 mod meter;
 mod notebook;
+mod prompts;
 mod quality;
 mod reopen;
 mod sweeps;

@@ -9,6 +9,7 @@ pub(super) fn quality(script: &Script, plan: &QualityPlan, job: &Job) -> Result<
     let text = match &plan.text {
         QualityText::Plain(text) => text.clone(),
         QualityText::Chat(messages) => messages.iter().map(|message| format!("{} ", message.text)).collect(),
+        QualityText::Chats(chats) => chats.iter().flatten().map(|message| format!("{} ", message.text)).collect(),
     };
     let mut ends: Vec<u32> = text.match_indices(' ').map(|(at, _)| at as u32).collect();
     ends.push(text.len() as u32);

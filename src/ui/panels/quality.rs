@@ -2,6 +2,7 @@
 
 mod earlier;
 mod ladder;
+mod prompts;
 mod setup;
 mod tiles;
 mod tokens;
@@ -140,6 +141,11 @@ fn export(ui: &mut Ui, comparison: &Comparison, actions: &mut Vec<Action>) {
 
 fn progress(ui: &mut Ui, comparison: &Comparison, now: f64) {
     let (label, fraction, left) = match &comparison.phase {
+        Phase::Asking(asking) => {
+            let (done, all) = (asking.answers.len().saturating_sub(1), asking.prompts.len());
+            let label = format!("{} answers the prompts, {done} of {all}", comparison.reference_name);
+            (label, Some(done as f32 / all.max(1) as f32), None)
+        }
         Phase::Answering(answering) => {
             let all = 2 * answering.prompts.len();
             let done = answering.answers.len() + if answering.is_candidates_turn { answering.prompts.len() } else { 0 };

@@ -41,7 +41,7 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
     }
     comparison.job = next;
     if let Some(prompt) = answering.prompts.get(answering.answers.len()) {
-        effects.push(ask(next, prompt));
+        effects.push(ask(next, prompt, TOKENS));
     } else if answering.is_candidates_turn {
         let agreement = answering.expected.iter().zip(&answering.answers).map(|(a, b)| Agreement::of(a, b)).collect();
         let candidate_index = answering.candidate;
@@ -58,15 +58,16 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
     }
 }
 
-fn load(job: JobId, design: Design) -> Effect {
+pub(super) fn load(job: JobId, design: Design) -> Effect {
     Effect::Quality(Box::new(Command::Load { job, request: LoadRequest { design, keep_warm_bytes: 0 } }))
 }
 
-fn ask(job: JobId, prompt: &str) -> Effect {
+/// Asks for a greedy answer of at most so many tokens.
+pub(super) fn ask(job: JobId, prompt: &str, max_tokens: u32) -> Effect {
     let request = GenerateRequest {
         prompt: Prompt::Chat { messages: vec![Message { role: Role::User, text: prompt.to_owned() }] },
         sampler: SamplerOverrides { temperature: Some(0.0), seed: Some(0), ..SamplerOverrides::default() },
-        max_tokens: TOKENS,
+        max_tokens,
         stop: Vec::new(),
         overflow: Overflow::Stop,
         json_schema: None,

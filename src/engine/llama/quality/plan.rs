@@ -65,8 +65,11 @@ impl Text {
             }
             QualityText::Chat(messages) => {
                 let maker = Maker { model, go_on: &go_on };
-                let (tokens, targets) = maker.assistant_parts(messages)?;
-                Self::whole(tokens, targets)
+                Self::whole(vec![maker.assistant_parts(messages)?])
+            }
+            QualityText::Chats(chats) => {
+                let maker = Maker { model, go_on: &go_on };
+                Self::whole(chats.iter().map(|messages| maker.assistant_parts(messages)).collect::<Result<_, _>>()?)
             }
         };
         job.check()?;
@@ -90,14 +93,24 @@ impl Text {
         Ok(Self { tokens, passages, targets, bos, n_ctx })
     }
 
-    /// A conversation: read once, and what the assistant said is scored.
-    fn whole(tokens: Vec<i32>, targets: Vec<Range<usize>>) -> Result<Self, EngineError> {
-        let targets: Vec<Range<usize>> = targets.into_iter().filter(|range| range.start > 0 && !range.is_empty()).collect();
-        let Some(end) = targets.last().map(|last| last.end) else {
+    /// Conversations: each is read once, and what the assistant said is scored. One in which it said nothing is left out.
+    fn whole(chats: Vec<(Vec<i32>, Vec<Range<usize>>)>) -> Result<Self, EngineError> {
+        let mut text = Self { tokens: Vec::new(), passages: Vec::new(), targets: Vec::new(), bos: None, n_ctx: 0 };
+        for (tokens, targets) in chats {
+            let base = text.tokens.len();
+            let said = targets.into_iter().filter(|range| range.start > 0 && !range.is_empty());
+            let targets: Vec<Range<usize>> = said.map(|range| base + range.start..base + range.end).collect();
+            let Some(end) = targets.last().map(|last| last.end) else { continue };
+            text.passages.push(base..end);
+            text.targets.push(targets);
+            text.tokens.extend(tokens);
+        }
+        if text.passages.is_empty() {
             return Err(EngineError::new(ErrorKind::InvalidRequest, "The conversation has no answer to compare with")
                 .hint("Choose a chat in which the model has answered"));
-        };
-        Ok(Self { passages: std::iter::once(0..end).collect(), targets: vec![targets], bos: None, n_ctx: end, tokens })
+        }
+        text.n_ctx = text.longest();
+        Ok(text)
     }
 
     /// The text as the readers see it.
@@ -295,7 +308,7 @@ mod tests {
 
     #[test]
     fn of_a_conversation_only_what_the_assistant_said_is_scored_in_one_read() {
-        let text = Text::whole((0..60).collect(), vec![0..0, 10..20, 20..22, 40..50]).unwrap();
+        let text = Text::whole(vec![((0..60).collect(), vec![0..0, 10..20, 20..22, 40..50])]).unwrap();
         let passages: Vec<_> = text.passages().collect();
         assert_eq!((passages.len(), text.tokens_read()), (1, 50));
         for rows in [1, 4, 100] {
@@ -306,7 +319,20 @@ mod tests {
             let read: Vec<i32> = steps.iter().flat_map(|step| step.tokens.iter().copied()).collect();
             assert_eq!(read, (0..49).collect::<Vec<i32>>(), "each token is read once, in order");
         }
-        assert!(Text::whole((0..60).collect(), vec![0..5]).is_err(), "nothing comes before the first token");
+        assert!(Text::whole(vec![((0..60).collect(), vec![0..5])]).is_err(), "nothing comes before the first token");
+    }
+
+    #[test]
+    fn conversations_are_read_one_by_one_and_scored_at_their_place_in_the_text() {
+        let chats = vec![((0..30).collect(), vec![10..20]), ((50..60).collect(), Vec::new()), ((100..140).collect(), vec![5..9, 30..40])];
+        let text = Text::whole(chats).unwrap();
+        assert_eq!((text.passages.clone(), text.targets.clone()), (vec![0..20, 30..70], vec![vec![10..20], vec![35..39, 60..70]]));
+        assert_eq!((text.n_ctx, text.tokens_read()), (40, 60), "the one without an answer is left out");
+        let passages: Vec<_> = text.passages().collect();
+        let steps = passages[1].steps(100);
+        let targets: Vec<u32> = steps.iter().flat_map(|step| step.targets(&text)).collect();
+        assert_eq!(targets, (105..109).chain(130..140).collect::<Vec<u32>>());
+        assert_eq!(steps[0].first_target(), 35, "in tokens of the whole text");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use egui::{Frame, Margin, TextEdit, Ui, vec2};
 
-use super::{QualityView, ask, earlier};
+use super::{QualityView, ask, earlier, prompts};
 use crate::app::quality::{TextSource, Variant, on_disk};
 use crate::app::{Action, AppState, QualityAction};
 use crate::measure::format;
@@ -19,6 +19,7 @@ const FOLD_BYTES: usize = 64 << 10;
 #[derive(Default)]
 pub(super) struct SetupView {
     pasted: String,
+    prompts: prompts::PromptsView,
 }
 
 /// The sources as a choice.
@@ -28,6 +29,7 @@ enum Kind {
     File,
     Pasted,
     Chat,
+    Prompts,
 }
 
 /// Paints what is to be chosen, and the one button that begins.
@@ -134,15 +136,23 @@ fn text(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<A
         TextSource::File(_) => Kind::File,
         TextSource::Pasted => Kind::Pasted,
         TextSource::Chat(_) => Kind::Chat,
+        TextSource::Prompts(_) => Kind::Prompts,
     };
     let mut kind = now;
-    let kinds = [(Kind::Builtin, "Evaluation text"), (Kind::File, "A file"), (Kind::Pasted, "Pasted text"), (Kind::Chat, "A chat")];
+    let kinds = [
+        (Kind::Builtin, "Evaluation text"),
+        (Kind::File, "A file"),
+        (Kind::Pasted, "Pasted text"),
+        (Kind::Chat, "A chat"),
+        (Kind::Prompts, "Prompts"),
+    ];
     segmented(ui, "Text", &mut kind, &kinds);
     if kind != now {
         match kind {
             Kind::Builtin => ask(actions, QualityAction::UseBuiltin),
             Kind::File => ask(actions, QualityAction::PickText),
             Kind::Pasted => ask(actions, QualityAction::UsePasted),
+            Kind::Prompts => ask(actions, QualityAction::UsePrompts(String::new())),
             Kind::Chat => {
                 if let Some(chat) = state.chats.current().or_else(|| state.chats.list.first()) {
                     ask(actions, QualityAction::UseChat(chat.id));
@@ -167,6 +177,7 @@ fn text(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<A
             });
         }
         TextSource::Pasted => paste(ui, view, actions),
+        TextSource::Prompts(name) => prompts::prompts(ui, state, name, &mut view.prompts, actions),
         TextSource::Chat(id) => {
             let mut chosen = *id;
             let chats: Vec<_> = state.chats.list.iter().take(50).filter(|chat| chat.replies > 0 || chat.id == *id).collect();
@@ -178,7 +189,7 @@ fn text(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<A
             }
         }
     }
-    if let (false, Err(why)) = (matches!(source, TextSource::Pasted), state.quality_text()) {
+    if let (false, Err(why)) = (matches!(source, TextSource::Pasted | TextSource::Prompts(_)), state.quality_text()) {
         let color = theme::palette(ui).event;
         wrapped(ui, why, theme::small(), color);
     }
@@ -229,9 +240,18 @@ fn take_long_paste(ui: &Ui, pasted: &mut String) -> bool {
 
 fn options(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let setup = &state.quality.setup;
+    // a conversation and answers are read whole
+    let is_cut = !matches!(setup.source, TextSource::Chat(_) | TextSource::Prompts(_));
+    if matches!(setup.source, TextSource::Prompts(_)) {
+        let mut tokens = setup.answer_tokens;
+        let lengths = [(64, "64 tokens"), (128, "128 tokens"), (256, "256 tokens"), (512, "512 tokens"), (1024, "1,024 tokens")];
+        if choice_row(ui, "Longest answer", "Longer answers, narrower intervals", &mut tokens, &lengths).changed() {
+            ask(actions, QualityAction::SetAnswerTokens(tokens));
+        }
+    }
     let mut chunks = setup.max_chunks;
     let lengths = [(0, "The whole text"), (4, "4 chunks"), (8, "8 chunks"), (16, "16 chunks"), (32, "32 chunks"), (64, "64 chunks")];
-    if choice_row(ui, "How much to read", "More text, narrower intervals", &mut chunks, &lengths).changed() {
+    if is_cut && choice_row(ui, "How much to read", "More text, narrower intervals", &mut chunks, &lengths).changed() {
         ask(actions, QualityAction::SetMaxChunks(chunks));
     }
     let mut tight = setup.tight_percent;
@@ -242,7 +262,7 @@ fn options(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     let mut n_ctx = setup.n_ctx;
     let sizes = [(128, "128 tokens"), (256, "256 tokens"), (512, "512 tokens"), (1024, "1,024 tokens"), (2048, "2,048 tokens")];
     let note = "The second half of each chunk is scored, as llama-perplexity does it (its -c)";
-    if choice_row(ui, "Chunk", note, &mut n_ctx, &sizes).changed() {
+    if is_cut && choice_row(ui, "Chunk", note, &mut n_ctx, &sizes).changed() {
         ask(actions, QualityAction::SetChunk(n_ctx));
     }
 }
