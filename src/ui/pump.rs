@@ -26,7 +26,7 @@ pub(super) fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<I
         for mut event in events {
             if let Speaker::Chat { recorder, .. } = &speaker {
                 recorder.event(&event);
-            } else if matches!(event, Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } | Event::Tokens { .. }) {
+            } else if !speaker.is_heard(&event) {
                 continue;
             }
             if let Event::Tokens { batch, .. } = &mut event {
@@ -41,6 +41,8 @@ pub(super) fn spawn_pump(events: Receiver<Event>, speaker: Speaker, inbox: Arc<I
                         Urgency::None
                     }
                 }
+                // answers that are read later: nobody sees them
+                Event::Tokens { .. } if matches!(speaker, Speaker::Quality) => Urgency::None,
                 Event::Tokens { job, .. } => {
                     // the first words of a reply are waited for
                     let is_first = last_text_job.replace(*job) != Some(*job);
@@ -93,8 +95,34 @@ pub(super) enum Speaker {
     Quality,
 }
 
+impl Speaker {
+    /// Whether anybody wants to know. What an engine says of itself matters where it answers a chat, text also where it is measured.
+    fn is_heard(&self, event: &Event) -> bool {
+        match event {
+            Event::Sample { .. } | Event::Hello { .. } | Event::Log { .. } => matches!(self, Self::Chat { .. }),
+            Event::Tokens { .. } => matches!(self, Self::Chat { .. } | Self::Quality),
+            _ => true,
+        }
+    }
+}
+
 enum Urgency {
     Now,
     Soon,
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{JobId, Sample, TokenBatch};
+
+    #[test]
+    fn text_is_heard_where_it_is_shown_or_compared() {
+        let text = Event::Tokens { job: JobId(1), batch: TokenBatch::default() };
+        let sample = Event::Sample { sample: Sample::default() };
+        let heard = |event: &Event| [Speaker::Quality, Speaker::Maker, Speaker::Measurer].map(|speaker| speaker.is_heard(event));
+        assert_eq!((heard(&text), heard(&sample)), ([true, false, false], [false; 3]));
+        assert_eq!(heard(&Event::Done { job: JobId(1) }), [true; 3]);
+    }
 }

@@ -5,7 +5,7 @@ use super::{AppState, Effect, Now};
 use crate::app::quality::{Asking, Phase, Text, TextSource};
 use crate::app::{NoticeAction, Severity};
 use crate::measure::quality::divergence::PROMPTS;
-use crate::protocol::{Command, Event, JobId, Message, QualityPlan, QualityText, Role};
+use crate::protocol::{Command, EngineError, ErrorKind, Event, JobId, Message, QualityPlan, QualityText, Role};
 use crate::store::PromptSet;
 
 /// Fewest and most tokens of an answer that can be asked for.
@@ -43,7 +43,12 @@ pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &m
     }
     let say = |role, text: &str| Message { role, text: text.to_owned() };
     let both = asking.prompts.iter().zip(&asking.answers).filter(|(_, answer)| !answer.trim().is_empty());
-    let chats = both.map(|(prompt, answer)| vec![say(Role::User, prompt), say(Role::Assistant, answer)]).collect();
+    let chats: Vec<Vec<Message>> = both.map(|(prompt, answer)| vec![say(Role::User, prompt), say(Role::Assistant, answer)]).collect();
+    if chats.is_empty() {
+        let words = format!("{} answered no prompt with any text", comparison.reference_name);
+        let error = EngineError::new(ErrorKind::InvalidRequest, words).hint("Ask other prompts, or take another reference");
+        return super::end(state, Some(error), now, effects);
+    }
     let plan = QualityPlan { text: QualityText::Chats(chats), ..(*asking.plan).clone() };
     comparison.phase = Phase::Reading;
     effects.push(Effect::Quality(Box::new(Command::Quality { job: next, plan: Box::new(plan) })));

@@ -80,6 +80,20 @@ fn stopped_or_failed_while_it_answers_nothing_is_made_up() {
 }
 
 #[test]
+fn a_reference_that_says_nothing_is_no_reference() {
+    let mut state = with_prompts();
+    ask(&mut state, QualityAction::Measure);
+    let job = comparison(&state).job;
+    hear(&mut state, Event::Loaded { job, report: report("x", "F16") }, 6.0);
+    for _ in 0..2 {
+        let job = comparison(&state).job;
+        hear(&mut state, Event::Generated { job, stats: stats(0) }, 7.0);
+    }
+    let ended = comparison(&state);
+    assert!(!ended.is_running() && ended.error.as_ref().is_some_and(|error| error.message.contains("F16 answered no prompt")));
+}
+
+#[test]
 fn sets_are_kept_replaced_and_come_back_when_they_were_deleted() {
     let mut state = with_prompts();
     let hash = |state: &AppState| state.quality_text().map(|(name, text)| (name, text.hash.to_string()));

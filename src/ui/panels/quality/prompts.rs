@@ -47,7 +47,7 @@ pub(super) fn prompts(ui: &mut Ui, state: &AppState, chosen: &str, view: &mut Pr
     ui.horizontal_wrapped(|ui| {
         let hint = egui::RichText::new("Name").color(theme::palette(ui).muted);
         let name = TextEdit::singleline(&mut view.name).char_limit(NAME).hint_text(hint).desired_width(180.0);
-        ui.add(name.margin(Margin::symmetric(8, 6))).accessible_name("Name of the prompts");
+        ui.add(name.margin(Margin::symmetric(8, 8))).accessible_name("Name of the prompts");
         let why = match &parsed {
             Err(error) => Some(error.message.clone()),
             Ok(_) if view.name.trim().is_empty() => Some("Give them a name first".into()),
