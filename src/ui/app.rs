@@ -16,6 +16,8 @@ use crate::store::Theme;
 
 /// Longest time a frame spends on what has happened; the rest waits for the next one.
 const DRAIN: Duration = Duration::from_millis(10);
+/// Longest time that a frame waits for a reply that a switch ends: most tokens are decoded within it.
+const HAND_OVER: Duration = Duration::from_millis(25);
 /// Widest texture, pixels. Pictures are not shown, so only glyphs live in textures.
 const ATLAS_SIDE: usize = 2048;
 
@@ -218,7 +220,26 @@ impl App {
             let is_answered = matches!(action, Action::SelectRung(_)) && self.state.generating().is_some();
             let effects = update::on_action(&mut self.state, action, now);
             self.carry_out(effects, Some(ctx));
-            if is_answered { ctx.request_repaint_after(SWITCH_FRAME) } else { repaint_once(ctx) }
+            if is_answered {
+                self.await_end_of_reply(ctx);
+                ctx.request_repaint_after(SWITCH_FRAME);
+            } else {
+                repaint_once(ctx);
+            }
+        }
+    }
+
+    /// Waits a moment for a reply that a switch ends: the rest of it is asked for with what it said, and the frame that follows the click
+    /// would keep both the engine's last token and that question waiting for as long as it takes to paint.
+    fn await_end_of_reply(&mut self, ctx: &egui::Context) {
+        let since = Instant::now();
+        let waits = |app: &Self| app.state.generating().is_some_and(|reply| reply.stopping.is_some());
+        while waits(self) && since.elapsed() < HAND_OVER {
+            if self.runtime.as_ref().is_none_or(|runtime| runtime.inbox().is_empty()) {
+                std::thread::sleep(Duration::from_millis(1));
+            } else {
+                self.drain(ctx);
+            }
         }
     }
 
