@@ -15,6 +15,9 @@ use crate::ui::widgets::{
 /// A text longer than this is named instead of shown, bytes: a field lays all of it out.
 const FOLD_BYTES: usize = 64 << 10;
 
+/// Under this width the sources have their short names, points.
+const NARROW: f32 = 460.0;
+
 /// What is typed.
 #[derive(Default)]
 pub(super) struct SetupView {
@@ -139,13 +142,13 @@ fn text(ui: &mut Ui, state: &AppState, view: &mut SetupView, actions: &mut Vec<A
         TextSource::Prompts(_) => Kind::Prompts,
     };
     let mut kind = now;
-    let kinds = [
-        (Kind::Builtin, "Evaluation text"),
-        (Kind::File, "A file"),
-        (Kind::Pasted, "Pasted text"),
-        (Kind::Chat, "A chat"),
-        (Kind::Prompts, "Prompts"),
-    ];
+    let names = if ui.available_width() < NARROW {
+        ["Evaluation", "File", "Pasted", "Chat", "Prompts"]
+    } else {
+        ["Evaluation text", "A file", "Pasted text", "A chat", "Prompts"]
+    };
+    let all = [Kind::Builtin, Kind::File, Kind::Pasted, Kind::Chat, Kind::Prompts];
+    let kinds: Vec<(Kind, &str)> = all.into_iter().zip(names).collect();
     segmented(ui, "Text", &mut kind, &kinds);
     if kind != now {
         match kind {
