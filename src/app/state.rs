@@ -401,6 +401,11 @@ impl AppState {
         }
     }
 
+    /// Whether the engine holds a design, so that a switch to it loads nothing.
+    pub fn is_warm(&self, design: &Design) -> bool {
+        self.resident.iter().any(|resident| !resident.design.needs_reload(design))
+    }
+
     /// Whether a reply can be asked for now.
     pub fn can_generate(&self) -> bool {
         self.why_not_ready().is_none()

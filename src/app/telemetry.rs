@@ -137,6 +137,8 @@ pub struct Telemetry {
     pub decode_tps: Option<f64>,
     /// Prefill rate of the last prompt
     pub prefill_tps: Option<f64>,
+    /// The same, whichever model read it: by that the next one's is guessed before it is known
+    pub read_tps: Option<f64>,
     /// TTFT of the reply that runs, once its first token is there, or of the last, milliseconds
     pub ttft_ms: Option<f64>,
     /// 95th percentile of the gaps between tokens of the last reply, milliseconds

@@ -9,15 +9,13 @@ use super::inbox::Inbound;
 use super::pacing::Pacing;
 use super::panels::{self, Views};
 use super::runtime::{Runtime, Wake};
-use super::{place, shortcuts, theme};
+use super::{hand_over, place, shortcuts, theme};
 use crate::app::{self, Action, Answer, AppState, Effect, Now, Page, PlotRange, QualityAction, Severity, update};
 use crate::protocol::Event;
 use crate::store::Theme;
 
 /// Longest time a frame spends on what has happened; the rest waits for the next one.
 const DRAIN: Duration = Duration::from_millis(10);
-/// Longest time that a frame waits for a reply that a switch ends: most tokens are decoded within it.
-const HAND_OVER: Duration = Duration::from_millis(25);
 /// Widest texture, pixels. Pictures are not shown, so only glyphs live in textures.
 const ATLAS_SIDE: usize = 2048;
 
@@ -44,9 +42,6 @@ struct Learn {
     frames: u64,
     at: f64,
 }
-
-/// Until then a switch in the middle of a reply is seen, whatever the engine does.
-const SWITCH_FRAME: Duration = Duration::from_millis(60);
 
 impl App {
     /// The application over what was remembered; `model` is opened at once.
@@ -204,7 +199,9 @@ impl App {
         }
     }
 
-    fn act(&mut self, ctx: &egui::Context) {
+    /// Does what was asked for; says whether the engine has answered some of it already, so that what was laid out before is out of date.
+    fn act(&mut self, ctx: &egui::Context) -> bool {
+        let mut any_answered = false;
         for mut action in std::mem::take(&mut self.actions) {
             if let Action::OpenModel(path) | Action::AddFolder(path) = &mut action
                 && let Ok(whole) = std::path::absolute(&*path)
@@ -221,20 +218,22 @@ impl App {
             let effects = update::on_action(&mut self.state, action, now);
             self.carry_out(effects, Some(ctx));
             if is_answered {
-                self.await_end_of_reply(ctx);
-                ctx.request_repaint_after(SWITCH_FRAME);
+                self.await_hand_over(ctx);
+                ctx.request_repaint_after(hand_over::SEEN);
+                any_answered = true;
             } else {
                 repaint_once(ctx);
             }
         }
+        any_answered
     }
 
-    /// Waits a moment for a reply that a switch ends: the rest of it is asked for with what it said, and the frame that follows the click
-    /// would keep both the engine's last token and that question waiting for as long as it takes to paint.
-    fn await_end_of_reply(&mut self, ctx: &egui::Context) {
+    /// Takes in what the engine says in the moment after a click on a rung, before that is painted.
+    fn await_hand_over(&mut self, ctx: &egui::Context) {
         let since = Instant::now();
-        let waits = |app: &Self| app.state.generating().is_some_and(|reply| reply.stopping.is_some());
-        while waits(self) && since.elapsed() < HAND_OVER {
+        while let Some(longest) = hand_over::longest(&self.state, self.pacing.is_dear())
+            && since.elapsed() < longest
+        {
             if self.runtime.as_ref().is_none_or(|runtime| runtime.inbox().is_empty()) {
                 std::thread::sleep(Duration::from_millis(1));
             } else {
@@ -290,7 +289,9 @@ impl eframe::App for App {
         self.views.telemetry.held = self.plots_png.as_ref().map(|(_, range)| *range);
         let column = panels::window(ui, &self.state, &mut self.views, now, &mut self.actions);
         self.picture(&ctx, column);
-        self.act(&ctx);
+        if self.act(&ctx) {
+            ctx.request_discard("another rung was clicked, and has spoken");
+        }
         self.come_back(&ctx);
         self.pacing.frame();
         if let Some(driver) = &mut self.driver {

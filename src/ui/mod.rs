@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod drive;
+mod hand_over;
 pub mod icon;
 pub mod inbox;
 mod lanes;

@@ -59,6 +59,11 @@ impl Pacing {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Whether a frame costs the engine's cores something that is felt.
+    pub fn is_dear(&self) -> bool {
+        f64::from(self.interval_ms.load(Ordering::Relaxed)) > 2.0 * FASTEST_MS
+    }
+
     /// Time between frames while something streams.
     pub fn interval(&self) -> Duration {
         Duration::from_millis(u64::from(self.interval_ms.load(Ordering::Relaxed)))

@@ -40,7 +40,7 @@ pub(super) fn begin_load(state: &mut AppState, design: Design, now: Now, then: O
 
 /// Has the file looked at before it is loaded, unless it is warm.
 fn look(state: &mut AppState, mut wanted: WantedLoad, now: Now, effects: &mut Vec<Effect>) {
-    if state.resident.iter().any(|resident| !resident.design.needs_reload(&wanted.design)) {
+    if state.is_warm(&wanted.design) {
         wanted.forecast = known(state, &wanted.design).map(|known| known.forecast);
         return proceed(state, wanted, now, effects);
     }

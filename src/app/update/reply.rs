@@ -103,7 +103,7 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
         state.telemetry.itl_p95_ms = Some(stats.itl_p95_ms);
     }
     if stats.prefill_tps > 0.0 {
-        state.telemetry.prefill_tps = Some(stats.prefill_tps);
+        (state.telemetry.prefill_tps, state.telemetry.read_tps) = (Some(stats.prefill_tps), Some(stats.prefill_tps));
         draw_prefill(state, &generating, &stats);
     }
     if stats.predicted_tokens > 0 {
