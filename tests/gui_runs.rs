@@ -79,7 +79,15 @@ fn one_run_is_looked_into_and_two_are_compared() {
 #[test]
 fn the_list_is_filtered_sorted_and_grouped() {
     let mut harness = harness(some());
-    harness.get_by_label("24 runs");
+    harness.get_by_label("24 runs of SmolLM2 135M Instruct");
+    // a second model is told apart by its name
+    let mut two = some();
+    two.history.runs[0].model = "Another".into();
+    let mut second = self::harness(two);
+    second.get_by_label("24 runs");
+    second.get_by_label("Sort by Model").click();
+    second.run();
+    harness.get_by_label("Sort by Level");
     harness.get_by_label("Sort by Decode t/s").click();
     harness.run();
     harness.get_by_label("Sort by Decode t/s, sorted");
@@ -142,7 +150,7 @@ fn ten_thousand_runs_are_no_burden() {
         update::on_answer(&mut harness.state_mut().state, Answer::Runs(heads.clone()), NOW);
     });
     best(&mut harness, "sort", &mut |harness, round| {
-        harness.get_by_label_contains(["Sort by Model", "Sort by Decode t/s", "Sort by Design"][round]).click();
+        harness.get_by_label_contains(["Sort by Level", "Sort by Decode t/s", "Sort by Design"][round]).click();
     });
     best(&mut harness, "group", &mut |harness, round| harness.get_by_label(["Day", "Model", "Sweep"][round]).click());
     best(&mut harness, "filter", &mut |harness, round| {

@@ -305,6 +305,8 @@ pub struct Quality {
     pub kept: Vec<LadderPoint>,
     /// The runs that are being read to be shown as a comparison
     pub opening: Vec<RunId>,
+    /// Whose candidate is to be shown of them
+    pub opening_at: Option<RunId>,
     /// Decode speeds of replies by file and name of the variant, tokens per second, latest last
     pub speeds: BTreeMap<(PathBuf, String), Vec<f64>>,
 }

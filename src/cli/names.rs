@@ -29,18 +29,24 @@ pub fn known_dirs() -> Vec<PathBuf> {
     library::search_dirs(&models_dir(), &settings().1.model_folders)
 }
 
-/// The model a command is about: FILE where one is given, else the design's own.
+/// The model a command is about: FILE where one is given, else the design's own. The path of a file that is there is whole, because what
+/// is kept of a design must hold wherever the program is started next.
 ///
 /// # Errors
 /// As [`resolve`], and when neither is given.
 pub fn model_of(file: Option<&str>, design: &Design) -> Result<PathBuf, CliError> {
     match file {
-        Some(file) => resolve(file),
+        Some(file) => resolve(file).map(whole),
         None if design.model.as_os_str().is_empty() => {
             Err(CliError::usage("The design names no model").hint("Give a GGUF file or a model's name"))
         }
-        None => Ok(design.model.clone()),
+        None => Ok(whole(design.model.clone())),
     }
+}
+
+fn whole(path: PathBuf) -> PathBuf {
+    let absolute = path.exists().then(|| std::path::absolute(&path).ok()).flatten();
+    absolute.unwrap_or(path)
 }
 
 /// The file of a path or a name.
@@ -120,6 +126,14 @@ mod tests {
             }],
         };
         Scan { families: models.iter().map(family).collect(), skipped: vec![] }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_design_holds_elsewhere_too() {
+        let here = model_of(Some("Cargo.toml"), &Design::default()).unwrap();
+        assert!(here.is_absolute() && here.ends_with("Cargo.toml"), "{}", here.display());
+        assert_eq!(model_of(None, &Design::for_model("Cargo.toml")).unwrap(), here);
+        assert_eq!(model_of(Some("./none.gguf"), &Design::default()).unwrap(), Path::new("./none.gguf"), "an error says what was typed");
     }
 
     #[test]

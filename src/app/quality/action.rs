@@ -53,6 +53,8 @@ pub enum QualityAction {
     Clear,
     /// Show a comparison that was kept as these runs
     Open(Vec<RunId>),
+    /// Show the comparison that a kept run belongs to, and the candidate whose run it is
+    OpenOf(RunId),
     /// Show another candidate
     Show(usize),
     /// Colour the text by another figure

@@ -47,7 +47,8 @@ pub(super) fn on_action(state: &mut AppState, action: QualityAction, now: Now, e
         }
         QualityAction::SavePrompts(name, prompts) => asking::save(state, &name, prompts, now),
         QualityAction::DeletePrompts(name) => asking::delete(state, &name, now),
-        QualityAction::Open(runs) => reopen::open(state, runs, now, effects),
+        QualityAction::Open(runs) => reopen::open(state, runs, None, now, effects),
+        QualityAction::OpenOf(run) => reopen::open(state, state.quality_siblings(run), Some(run), now, effects),
         QualityAction::Show(index) => state.quality.shown = index,
         QualityAction::SetHeat(by) => state.quality.heat = by,
         QualityAction::SetFromLevel(level) => state.quality.from_level = level.clamp(1, LEVELS),

@@ -91,6 +91,10 @@ fn header(ui: &mut Ui, state: &AppState, view: &RunsView, actions: &mut Vec<Acti
         (all, shown) if all == shown => counted(all),
         (all, shown) => format!("{} of {}", format::count(shown as u64), counted(all)),
     };
+    let sentence = match order::one_model(&history.runs) {
+        Some(model) => format!("{sentence} of {model}"),
+        None => sentence,
+    };
     let sentence = match history.shown.len() {
         0 => sentence,
         n => format!("{sentence}, {} chosen", format::count(n as u64)),

@@ -16,6 +16,11 @@ pub(in crate::ui) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
+/// Whether something was today, so that [`when`] says the time alone.
+pub(in crate::ui) fn is_today(unix_ms: i64, today: i64, offset_ms: i64) -> bool {
+    unix_ms.saturating_add(offset_ms).div_euclid(DAY_MS) >= today
+}
+
 /// When something was: `22:14` for today, `25 Nov 22:14` for this year and the last months, else with its year.
 pub(in crate::ui) fn when(unix_ms: i64, today: i64, offset_ms: i64) -> String {
     if unix_ms <= 0 {

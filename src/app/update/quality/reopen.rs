@@ -4,8 +4,8 @@ use super::{AppState, Effect, Now};
 use crate::app::{Page, Severity};
 use crate::protocol::{Run, RunId};
 
-/// Asks for the runs of a comparison.
-pub(super) fn open(state: &mut AppState, runs: Vec<RunId>, now: Now, effects: &mut Vec<Effect>) {
+/// Asks for the runs of a comparison; the candidate of the run `at` is to be shown.
+pub(super) fn open(state: &mut AppState, runs: Vec<RunId>, at: Option<RunId>, now: Now, effects: &mut Vec<Effect>) {
     if state.quality.is_running() {
         return state.notices.push(Severity::Warn, "A comparison is running: stop it first", Vec::new(), None, now.secs);
     }
@@ -13,6 +13,7 @@ pub(super) fn open(state: &mut AppState, runs: Vec<RunId>, now: Now, effects: &m
         return;
     }
     state.quality.opening.clone_from(&runs);
+    state.quality.opening_at = at;
     super::super::navigate(state, Page::Quality, now, effects);
     effects.push(Effect::ReadTokens(runs));
 }
@@ -27,7 +28,9 @@ pub(in crate::app::update) fn on_tokens(state: &mut AppState, runs: &[Run], now:
     match state.quality_from_runs(runs) {
         Some(comparison) => {
             state.quality.selected = None;
-            state.quality.shown = 0;
+            let at = state.quality.opening_at.take();
+            let shown = at.and_then(|at| comparison.candidates.iter().position(|candidate| candidate.run == Some(at)));
+            state.quality.shown = shown.unwrap_or(0);
             state.quality.from_level = state.quality.from_level.max(1);
             state.quality.comparison = Some(Box::new(comparison));
         }

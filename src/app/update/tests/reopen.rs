@@ -47,6 +47,20 @@ fn what_was_compared_together_is_offered_together_the_latest_first() {
 }
 
 #[test]
+fn a_run_opens_its_comparison_at_its_own_candidate() {
+    let runs = two_and_one();
+    let mut state = restarted(&runs);
+    let effects = ask(&mut state, QualityAction::OpenOf(RunId(2)));
+    assert!(effects.contains(&Effect::ReadTokens(vec![RunId(1), RunId(2)])));
+    on_answer(&mut state, Answer::TokensRead(runs[..2].to_vec()), now(5.1));
+    assert_eq!((comparison(&state).candidates.len(), state.quality.shown), (2, 1));
+    // from the list of comparisons, the first
+    ask(&mut state, QualityAction::Open(vec![RunId(1), RunId(2)]));
+    on_answer(&mut state, Answer::TokensRead(runs[..2].to_vec()), now(5.2));
+    assert_eq!(state.quality.shown, 0);
+}
+
+#[test]
 fn a_kept_comparison_comes_back_with_its_figures_and_its_tokens() {
     let mut before = with_ladder();
     let mut runs = kept_runs(&mut before);

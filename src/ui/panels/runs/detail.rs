@@ -169,11 +169,10 @@ fn buttons(ui: &mut Ui, state: &AppState, run: &Run, actions: &mut Vec<Action>) 
         if ui.add(secondary_button("Use this design")).on_hover_text("Load it, with its sampling").clicked() {
             actions.push(Action::UseRunDesign(run.id));
         }
-        let together = state.quality_siblings(run.id);
-        if !together.is_empty() {
+        if !state.quality_siblings(run.id).is_empty() {
             let hint = "On the Quality page, with its text, token by token, and what was compared with it";
             if ui.add(secondary_button("Show the comparison")).on_hover_text(hint).clicked() {
-                actions.push(Action::Quality(QualityAction::Open(together)));
+                actions.push(Action::Quality(QualityAction::OpenOf(run.id)));
             }
         }
         super::export_menu(ui, "Export this run", &[run.id], actions);

@@ -111,6 +111,12 @@ pub(super) fn name(head: &RunHead) -> &str {
     if head.title.is_empty() { &head.workload } else { &head.title }
 }
 
+/// The model that all runs are of, if there is only one.
+pub(super) fn one_model(runs: &[RunHead]) -> Option<&str> {
+    let first = runs.first().map(|head| head.model.as_str()).filter(|model| !model.is_empty())?;
+    runs.iter().all(|head| head.model == first).then_some(first)
+}
+
 /// Sorts places in the history. What has no value stands last whichever way round it is, equals stay in the order of the history.
 fn sort(runs: &[RunHead], wanted: &Wanted, found: &mut [usize]) {
     let turn = |order: Ordering| if wanted.reversed { order.reverse() } else { order };

@@ -8,7 +8,7 @@ use crate::app::{Action, AppState};
 use crate::measure::format;
 use crate::protocol::{Metric, RunId};
 use crate::store::RunHead;
-use crate::ui::parts::when::when;
+use crate::ui::parts::when::{is_today, when};
 use crate::ui::theme::{self, Palette};
 use crate::ui::widgets::{Icon, elided, focus_ring, paint_icon};
 
@@ -17,6 +17,8 @@ const CHECK: f32 = 32.0;
 const PAD: f32 = 8.0;
 /// A list narrower than this has narrower columns, points.
 const TIGHT: f32 = 520.0;
+/// The head of the column where all runs are of one model.
+const LEVEL: &str = "Level";
 
 /// One column as it stands: what, its head, its share of the width.
 struct Place {
@@ -35,7 +37,8 @@ pub(super) fn table(ui: &mut Ui, state: &AppState, view: &mut RunsView, clock: (
 
 fn rows(ui: &mut Ui, state: &AppState, view: &mut RunsView, clock: (i64, i64), height: f32, actions: &mut Vec<Action>) {
     let width = ui.available_width();
-    let places = places(state, width);
+    let one_model = order::one_model(&state.history.runs).is_some();
+    let places = places(state, width, one_model, clock);
     ui.spacing_mut().item_spacing.y = 0.0;
     heads(ui, &places, width, &mut view.wanted);
     let count = view.order.entries().len();
@@ -67,7 +70,7 @@ fn rows(ui: &mut Ui, state: &AppState, view: &mut RunsView, clock: (i64, i64), h
 }
 
 /// The columns that there is room for.
-fn places(state: &AppState, width: f32) -> Vec<Place> {
+fn places(state: &AppState, width: f32, one_model: bool, clock: (i64, i64)) -> Vec<Place> {
     let has = |metric: Metric| state.history.runs.iter().take(2000).any(|head| head.figure(metric).is_some());
     let number = |metric: Metric, head, hint, width| Place { column: Column::Figure(metric), head, hint, width, is_number: true };
     let decode = "Tokens generated per second, median of the repetitions";
@@ -92,20 +95,36 @@ fn places(state: &AppState, width: f32) -> Vec<Place> {
     if width < TIGHT {
         fixed.iter_mut().for_each(|place| place.width = 76.0);
     }
-    let when_width = if width > 700.0 { 116.0 } else { 0.0 };
+    let all_today = || state.history.runs.iter().all(|head| is_today(head.started_ms, clock.0, clock.1));
+    let when_width = match width {
+        ..=700.0 => 0.0,
+        _ if all_today() => 64.0,
+        _ => 116.0,
+    };
     let taken: f32 = fixed.iter().map(|place| place.width).sum::<f32>() + CHECK + when_width;
     let left = (width - taken).max(if width < TIGHT { 120.0 } else { 200.0 });
     let with_design = left > 330.0;
-    let share = |part: f32| (left * part).floor();
     let text = |column, head, hint, width| Place { column, head, hint, width, is_number: false };
     let mut all = Vec::new();
     if when_width > 0.0 {
         all.push(text(Column::When, "When", "When it began", when_width));
     }
-    all.push(text(Column::Name, "Run", "What it is called, else what was measured", share(if with_design { 0.26 } else { 0.45 })));
-    all.push(text(Column::Model, "Model", "Quantization level and model", share(if with_design { 0.42 } else { 0.55 })));
+    let mut rest = |column, head, hint, part: f32| all.push(text(column, head, hint, (left * part).floor()));
+    // the level alone needs little of what its model's name takes
+    let [name, model] = match (with_design, one_model) {
+        (true, true) => [0.44, 0.22],
+        (true, false) => [0.26, 0.42],
+        (false, true) => [0.64, 0.36],
+        (false, false) => [0.45, 0.55],
+    };
+    rest(Column::Name, "Run", "What it is called, else what was measured", name);
+    if one_model {
+        rest(Column::Model, LEVEL, "Quantization level", model);
+    } else {
+        rest(Column::Model, "Model", "Quantization level and model", model);
+    }
     if with_design {
-        all.push(text(Column::Design, "Design", "What differs from the default design", share(0.32)));
+        rest(Column::Design, "Design", "What differs from the default design", 1.0 - name - model);
     }
     all.extend(fixed);
     all
@@ -197,7 +216,7 @@ fn row(
     let mut left = rect.left() + CHECK;
     for place in places {
         let cell = Rect::from_min_size(pos2(left, rect.top()), vec2(place.width, rect.height()));
-        let (words, font, ink) = cell_words(head, place.column, clock, palette);
+        let (words, font, ink) = cell_words(head, place, clock, palette);
         let ink = if chosen { palette.legible(ink, palette.accent_tint) } else { ink };
         let galley = elided(ui, &words, font, ink, place.width - 2.0 * PAD);
         let align = if place.is_number { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
@@ -235,12 +254,16 @@ fn paint_tick(ui: &Ui, rect: Rect, on: bool, palette: &Palette) {
 }
 
 /// What stands in a cell, and how.
-fn cell_words(head: &RunHead, column: Column, clock: (i64, i64), palette: &Palette) -> (String, FontId, Color32) {
-    match column {
+fn cell_words(head: &RunHead, place: &Place, clock: (i64, i64), palette: &Palette) -> (String, FontId, Color32) {
+    match place.column {
         Column::When => (when(head.started_ms, clock.0, clock.1), theme::small(), palette.muted),
         Column::Name => (order::name(head).to_owned(), theme::body(), palette.text),
         Column::Model => {
-            let words = if head.quant.is_empty() { head.model.clone() } else { format!("{}  {}", head.quant, head.model) };
+            let words = match (head.quant.is_empty(), place.head) {
+                (true, _) => head.model.clone(),
+                (false, LEVEL) => head.quant.clone(),
+                (false, _) => format!("{}  {}", head.quant, head.model),
+            };
             (words, theme::body(), palette.text)
         }
         Column::Design if head.design.is_empty() => ("default".into(), theme::body(), palette.muted),
