@@ -177,7 +177,11 @@ fn plans(args: &QualityArgs, out: Output) -> Result<Vec<(Design, Vec<Design>)>, 
         designs.push(Design { model: names::model_of(None, &base)?, ..base.clone() });
     }
     let reference = match &args.reference {
-        Some(name) => Some(Design { threads: base.threads, threads_batch: base.threads_batch, ..Design::for_model(names::model_of(Some(name), &base)?) }),
+        Some(name) => Some(Design {
+            threads: base.threads,
+            threads_batch: base.threads_batch,
+            ..Design::for_model(names::model_of(Some(name), &base)?)
+        }),
         None => None,
     };
     // without a reference each file is measured alone

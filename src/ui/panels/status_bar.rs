@@ -84,7 +84,10 @@ fn dot(ui: &mut Ui, color: egui::Color32, words: &str) -> Response {
 fn cache(ui: &mut Ui, state: &AppState) {
     let Some(report) = &state.loaded else { return };
     let n_ctx = format::count(u64::from(report.effective.n_ctx));
-    let last = state.chats.open.as_ref().and_then(|open| open.shown().filter_map(|message| message.stats.as_ref()).last());
+    // what another model, or this one before it was loaded, said of its cache is not so any more
+    let has_replied = state.telemetry.ttft_ms.is_some();
+    let last = state.chats.open.as_ref().filter(|_| has_replied);
+    let last = last.and_then(|open| open.shown().filter_map(|message| message.stats.as_ref()).last());
     let words = match last {
         Some(stats) => {
             let used = format::count(u64::from(stats.kv_used));
