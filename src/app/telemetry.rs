@@ -137,7 +137,7 @@ pub struct Telemetry {
     pub decode_tps: Option<f64>,
     /// Prefill rate of the last prompt
     pub prefill_tps: Option<f64>,
-    /// The same, whichever model read it: by that the next one's is guessed before it is known
+    /// The same of the last that had more than a few new tokens, whichever model read it: by that the next one's is guessed
     pub read_tps: Option<f64>,
     /// TTFT of the reply that runs, once its first token is there, or of the last, milliseconds
     pub ttft_ms: Option<f64>,

@@ -5,6 +5,9 @@ use crate::app::{Activity, Dialog, Generating, MarkerKind, Prefilling, Severity}
 use crate::protocol::{EngineError, ErrorKind, Event, GenerateStats, JobId, StopReason, TokenBatch};
 use crate::store::{ChatMode, MessageState, Op};
 
+/// Fewer tokens than this are read as slowly as they are decoded, and say nothing of how fast a prompt is read.
+const TELLING: u32 = 16;
+
 /// What an event of this module's jobs does.
 pub(super) fn on_event(state: &mut AppState, event: Event, now: Now, effects: &mut Vec<Effect>) {
     match event {
@@ -103,7 +106,10 @@ pub(super) fn on_generated(state: &mut AppState, job: JobId, stats: GenerateStat
         state.telemetry.itl_p95_ms = Some(stats.itl_p95_ms);
     }
     if stats.prefill_tps > 0.0 {
-        (state.telemetry.prefill_tps, state.telemetry.read_tps) = (Some(stats.prefill_tps), Some(stats.prefill_tps));
+        state.telemetry.prefill_tps = Some(stats.prefill_tps);
+        if stats.prompt_tokens.saturating_sub(stats.cached_tokens) >= TELLING {
+            state.telemetry.read_tps = Some(stats.prefill_tps);
+        }
         draw_prefill(state, &generating, &stats);
     }
     if stats.predicted_tokens > 0 {

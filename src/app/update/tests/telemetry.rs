@@ -64,6 +64,20 @@ fn a_switch_forgets_how_fast_the_model_before_it_was() {
 }
 
 #[test]
+fn a_prompt_that_was_in_the_cache_does_not_tell_how_fast_one_is_read() {
+    let mut state = ready();
+    let mut read = |prompt_tokens, cached_tokens, prefill_tps| {
+        let job = replying(&mut state);
+        let stats = Box::new(GenerateStats { prompt_tokens, cached_tokens, prefill_tps, ..*stats(20) });
+        on_event(&mut state, Event::Generated { job, stats }, now(3.0));
+        (state.telemetry.prefill_tps, state.telemetry.read_tps)
+    };
+    assert_eq!(read(80, 0, 900.0), (Some(900.0), Some(900.0)));
+    assert_eq!(read(80, 79, 70.0), (Some(70.0), Some(900.0)), "one new token is as slow as decoding");
+    assert_eq!(read(100, 80, 500.0), (Some(500.0), Some(500.0)));
+}
+
+#[test]
 fn the_time_to_the_first_token_is_known_when_the_token_is_there() {
     let mut state = ready();
     replying(&mut state);
