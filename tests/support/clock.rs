@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use inferscope::measure::stats;
-
 /// The kernel counts a running thread's time by ticks of at most this, milliseconds.
 const TICK_MS: f64 = 4.0;
 
@@ -25,24 +23,6 @@ impl Work {
         let wall = self.began.elapsed().as_secs_f64() * 1000.0;
         computed_ms().zip(self.computed).map_or(wall, |(now, before)| wall.min(now - before + TICK_MS))
     }
-}
-
-/// What frames cost, sorted, of the quietest of three rounds: other machines on the same processor take whole moments away, and no count of
-/// this one's shows them. The first round within `budget` milliseconds at its 99th percentile is enough.
-pub fn quietest(budget: f64, mut round: impl FnMut() -> Vec<f64>) -> Vec<f64> {
-    let p99 = |frames: &[f64]| stats::percentile(frames, 99.0).unwrap_or(f64::INFINITY);
-    let mut best: Vec<f64> = Vec::new();
-    for _ in 0..3 {
-        let mut frames = round();
-        frames.sort_by(f64::total_cmp);
-        if p99(&frames) < p99(&best) {
-            best = frames;
-        }
-        if p99(&best) <= budget {
-            break;
-        }
-    }
-    best
 }
 
 fn computed_ms() -> Option<f64> {
