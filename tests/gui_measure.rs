@@ -365,9 +365,10 @@ fn five_hundred_designs_keep_the_frame_budget() {
         .collect();
     let mut page = harness(runs, [1112.0, 820.0], Theme::Dark);
     let mut times = Vec::new();
-    for frame in 0..160 {
+    // of 150 frames, the 99th percentile would be the luck of the slowest two
+    for frame in 0..1510 {
         if frame % 20 == 0 {
-            page.hover_at(egui::pos2(300.0 + frame as f32, 260.0));
+            page.hover_at(egui::pos2(300.0 + (frame % 160) as f32, 260.0));
         }
         let work = Work::begin();
         page.step();
