@@ -27,7 +27,10 @@ fn signal(pid: u32, signal: Signal) {
 /// engine works.
 #[track_caller]
 fn dies(at: Point, fault: Fault) -> EngineError {
-    let script = Script { tokens_per_second: 500.0, ..Script::instant() }.reply("one two three four").fault(at, "die", fault);
+    // so slow that the job behind is there before the engine dies
+    let script = Script { tokens_per_second: 500.0, prefill_per_second: 2000.0, ..Script::instant() }
+        .reply("one two three four")
+        .fault(at, "die", fault);
     let rig = Rig::child(&script);
     let job = if at == Point::Load {
         let job = rig.job();
@@ -36,7 +39,7 @@ fn dies(at: Point, fault: Fault) -> EngineError {
     } else {
         rig.load(MODEL, 0);
         let job = rig.job();
-        rig.send(generate(job, "please die here", 0));
+        rig.send(generate(job, &"please die here ".repeat(30), 0));
         job
     };
     let waiting = rig.job();
