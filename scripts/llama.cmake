@@ -1,12 +1,20 @@
-# Read by CMake when llama.cpp is configured (CMAKE_PROJECT_INCLUDE in .cargo/config.toml). A third of the time that llama.cpp takes to
-# compile goes into `common`, the helpers of its own programs, and an HTTP library for them. This program calls one function of them, once a
-# reply at most, and the bindings always build them: so they are compiled in few large pieces, and not optimised.
+# Read by CMake when llama.cpp is configured (CMAKE_PROJECT_INCLUDE in .cargo/config.toml).
 
-# A CMake before 3.19 cannot put anything off to the end; there it is only slower.
-if(NOT PROJECT_NAME STREQUAL "llama.cpp" OR CMAKE_VERSION VERSION_LESS 3.19)
+if(NOT PROJECT_NAME STREQUAL "llama.cpp")
     return()
 endif()
 
+# A CMake before 3.19 cannot put anything off to the end, when the targets are there: it goes without AMX, and is slower.
+if(CMAKE_VERSION VERSION_LESS 3.19)
+    add_compile_options(-U__AMX_INT8__)
+    return()
+endif()
+
+set(inferscope_scripts ${CMAKE_CURRENT_LIST_DIR})
+
+# A third of the time that llama.cpp takes to compile goes into `common`, the helpers of its own programs, and an HTTP library for them. This
+# program calls one function of them, once a reply at most, and the bindings always build them: so they are compiled in few large pieces,
+# and not optimised.
 function(inferscope_compile_quickly)
     foreach(target llama-common cpp-httplib)
         if(TARGET ${target})
@@ -16,5 +24,19 @@ function(inferscope_compile_quickly)
     endforeach()
 endfunction()
 
-# at the end, when the targets are there
+# GCC breaks the AMX kernels without it: the header says how.
+function(inferscope_keep_tiles)
+    if(NOT TARGET ggml-cpu OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        return()
+    endif()
+    get_target_property(sources ggml-cpu SOURCES)
+    list(FILTER sources INCLUDE REGEX "amx/mmq\\.cpp$")
+    get_target_property(folder ggml-cpu SOURCE_DIR)
+    foreach(source IN LISTS sources)
+        get_filename_component(source ${source} ABSOLUTE BASE_DIR ${folder})
+        set_property(SOURCE ${source} TARGET_DIRECTORY ggml-cpu APPEND PROPERTY COMPILE_OPTIONS -include "${inferscope_scripts}/amx_tiles.h")
+    endforeach()
+endfunction()
+
 cmake_language(DEFER CALL inferscope_compile_quickly)
+cmake_language(DEFER CALL inferscope_keep_tiles)
