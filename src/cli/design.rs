@@ -91,6 +91,12 @@ pub struct DesignArgs {
     /// Keep the weights from being paged out
     #[arg(long, action = ArgAction::SetTrue)]
     mlock: bool,
+    /// Copy weights into the layouts that the processor's kernels read fastest, AMX tiles among them (the default)
+    #[arg(long, conflicts_with = "no_repack")]
+    repack: bool,
+    /// Compute with the weights as they lie in the file
+    #[arg(long)]
+    no_repack: bool,
     /// Temperature; 0 is greedy
     #[arg(long, value_name = "X", value_parser = finite, help_heading = "Sampler")]
     temp: Option<f32>,
@@ -157,6 +163,7 @@ impl DesignArgs {
         }
         design.mmap = (design.mmap || self.mmap) && !self.no_mmap;
         design.mlock |= self.mlock;
+        design.repack = (design.repack || self.repack) && !self.no_repack;
         let sampler = &mut design.sampler;
         set_some(&mut sampler.temperature, self.temp.as_ref());
         set_some(&mut sampler.top_k, self.top_k.as_ref());
@@ -239,6 +246,7 @@ mod tests {
             "all",
             "--no-mmap",
             "--mlock",
+            "--no-repack",
             "--temp",
             "0",
             "--top-k",
@@ -255,7 +263,7 @@ mod tests {
         .unwrap();
         assert_eq!((d.n_ctx, d.n_batch, d.n_ubatch, d.threads, d.threads_batch), (8192, 512, 128, 2, 4));
         assert_eq!((d.type_k, d.type_v, d.flash_attention, d.gpu_layers), (CacheType::Q8_0, CacheType::Q4_0, FlashAttention::On, -1));
-        assert_eq!((d.mmap, d.mlock), (false, true));
+        assert_eq!((d.mmap, d.mlock, d.repack), (false, true, false));
         assert_eq!((d.sampler.temperature, d.sampler.top_k, d.sampler.seed), (Some(0.0), Some(1), Some(u32::MAX)));
     }
 

@@ -225,7 +225,7 @@ impl BenchReport {
             embeddings: false,
             no_op_offload: 0,
             no_host: false,
-            repack: true,
+            repack: design.repack,
             fit_target: 0,
             fit_min_ctx: 0,
             n_prompt: row.test.n_prompt,
@@ -337,6 +337,7 @@ impl Markdown {
         add(design.type_v != default.type_v, column("type_v", "type_v", 6, false));
         add(design.flash_attention != default.flash_attention, column("flash_attn", "fa", 3, false));
         add(design.mmap != default.mmap || design.mlock != default.mlock, column("load_mode", "lm", 10, false));
+        add(design.repack != default.repack, column("repack", "repack", 6, false));
         add(true, column("test", "test", 15, false));
         add(true, column("t/s", "t/s", 20, false));
         Self { columns }

@@ -195,6 +195,7 @@ fn design_of(row: &Value) -> Design {
         // 99 and the like are llama-bench's way to say all
         design.gpu_layers = if layers >= 99 { -1 } else { layers };
     }
+    design.repack = row.get("repack").and_then(Value::as_bool).unwrap_or(design.repack);
     match row.get("use_mmap").and_then(Value::as_bool) {
         Some(mmap) => design.mmap = mmap,
         None if !text("load_mode").is_empty() => {

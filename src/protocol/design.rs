@@ -262,6 +262,8 @@ pub struct Design {
     pub mmap: bool,
     /// Keep the weights from being paged out
     pub mlock: bool,
+    /// Copy weights into the layouts that the processor's kernels read fastest (llama.cpp's extra buffer types: `CPU_REPACK`, `AMX`)
+    pub repack: bool,
     /// What the user set of the sampler
     pub sampler: SamplerOverrides,
     /// Fields this version does not know
@@ -284,6 +286,7 @@ impl Default for Design {
             gpu_layers: -1,
             mmap: true,
             mlock: false,
+            repack: true,
             sampler: SamplerOverrides::default(),
             extra: BTreeMap::new(),
         }
@@ -320,6 +323,7 @@ impl Design {
         say(self.gpu_layers != base.gpu_layers, format!("{} GPU layers", self.gpu_layers));
         say(self.mmap != base.mmap, "no mmap".into());
         say(self.mlock != base.mlock, "mlock".into());
+        say(self.repack != base.repack, "no repack".into());
         if let Ok(serde_json::Value::Object(set)) = serde_json::to_value(sampler) {
             for (name, value) in set {
                 let number = value.as_f64().unwrap_or_default();

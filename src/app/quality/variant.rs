@@ -2,7 +2,7 @@
 
 use crate::protocol::{CacheType, Design, FlashAttention};
 
-/// A cache type or a kind of attention that a rung is compared in.
+/// A cache type, a kind of attention or a layout of the weights that a rung is compared in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Variant {
     /// F16 cache, flash attention as the engine chooses
@@ -14,11 +14,13 @@ pub enum Variant {
     NoFlash,
     /// With flash attention
     Flash,
+    /// With the weights as they lie in the file: other kernels, which round elsewhere
+    NoRepack,
 }
 
 impl Variant {
     /// All that are offered.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Usual,
         Self::Cache(CacheType::Q8_0),
         Self::Cache(CacheType::Q5_1),
@@ -26,6 +28,7 @@ impl Variant {
         Self::Cache(CacheType::Q4_0),
         Self::Flash,
         Self::NoFlash,
+        Self::NoRepack,
     ];
 
     /// Its name.
@@ -35,6 +38,7 @@ impl Variant {
             Self::Cache(kind) => format!("KV {}", kind.name()),
             Self::NoFlash => "flash attention off".into(),
             Self::Flash => "flash attention on".into(),
+            Self::NoRepack => "no repack".into(),
         }
     }
 
@@ -45,12 +49,13 @@ impl Variant {
 
     /// Which one a design is, whatever else it sets; `None` for one that is not offered.
     pub fn of(design: &Design) -> Option<Self> {
-        let found = match (design.type_k == design.type_v, design.type_k, design.flash_attention) {
-            (true, CacheType::F16, FlashAttention::Auto) => Self::Usual,
-            (true, CacheType::F16, FlashAttention::On) => Self::Flash,
-            (true, CacheType::F16, FlashAttention::Off) => Self::NoFlash,
+        let found = match (design.type_k == design.type_v, design.type_k, design.flash_attention, design.repack) {
+            (true, CacheType::F16, FlashAttention::Auto, true) => Self::Usual,
+            (true, CacheType::F16, FlashAttention::On, true) => Self::Flash,
+            (true, CacheType::F16, FlashAttention::Off, true) => Self::NoFlash,
+            (true, CacheType::F16, FlashAttention::Auto, false) => Self::NoRepack,
             // left to itself, the engine takes flash attention for these
-            (true, kind, FlashAttention::On | FlashAttention::Auto) => Self::Cache(kind),
+            (true, kind, FlashAttention::On | FlashAttention::Auto, true) => Self::Cache(kind),
             _ => return None,
         };
         Self::ALL.contains(&found).then_some(found)
@@ -63,6 +68,7 @@ impl Variant {
             Self::Cache(kind) => Design { type_k: kind, type_v: kind, flash_attention: FlashAttention::On, ..design },
             Self::NoFlash => Design { flash_attention: FlashAttention::Off, ..design },
             Self::Flash => Design { flash_attention: FlashAttention::On, ..design },
+            Self::NoRepack => Design { repack: false, ..design },
         }
     }
 }
@@ -79,6 +85,8 @@ mod tests {
         let auto = Design { type_k: CacheType::Q8_0, type_v: CacheType::Q8_0, ..Design::default() };
         assert_eq!(Variant::of(&auto), Some(Variant::Cache(CacheType::Q8_0)));
         assert_eq!(Variant::of(&Design { type_k: CacheType::Q8_0, ..Design::default() }), None);
+        let two = Variant::NoRepack.apply(Variant::NoFlash.apply(Design::default()));
+        assert_eq!(Variant::of(&two), None, "two things at once are not offered");
         assert_eq!(Variant::Cache(CacheType::Q4_0).of_rung("F16"), "F16, KV q4_0");
     }
 }

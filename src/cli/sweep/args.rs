@@ -11,7 +11,7 @@ use crate::measure::{MetricLimit, sweep};
 
 const SWEEP: &str = "\
 Keys of --grid: rung, threads, threads-batch, batch-size, ubatch-size, ctx-size, depth, cache-type-k, cache-type-v, flash-attn, mmap,
-gpu-layers. Values are lists and ranges as llama-bench writes them: 1,2,4 or 1-8*2 or 128-512+128; rung=all is every level on disk.
+repack, gpu-layers. Values are lists and ranges as llama-bench writes them: 1,2,4 or 1-8*2 or 128-512+128; rung=all is every level on disk.
 Keys of --limit: ttft_ms, itl_p95_ms, memory_gib, memory_mib, size_gb, size_mb, kld, decode_tps, prefill_tps (at least).
 Every block measures each design once, in a balanced random order; designs are said to differ only when the interval of their paired ratio
 leaves one out. Ctrl-C keeps what was measured, and the sweep can be resumed.";

@@ -25,6 +25,7 @@ pub(super) fn effective(design: &Design, ctx: &Ctx, loading: &Loading, lines: &[
         Some(line) => setting("mlock", "true", "false", format!("the system refused: {line}")),
         None => same("mlock", &design.mlock.to_string()),
     });
+    settings.push(same("repack", &design.repack.to_string()));
     // only those that cannot be as asked: the others are on every reply
     let (_, sampler) = design.sampler.resolve(&info.sampling).bounded(ctx.n_ctx());
     settings.extend(sampler);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::context::{Ctx, DecodeError};
+use super::portions::Portions;
 use super::probs;
 use super::prompt::{Maker, Ready};
 use super::sampling::{self, Chooser};
@@ -28,6 +29,8 @@ pub(super) struct Pace {
     pub(super) prefill_tps: f64,
     /// Graph nodes of one physical batch; 0 before the first
     pub(super) nodes: u64,
+    /// In which portions prompts are read
+    pub(super) portions: Portions,
 }
 
 /// Answers a request.
@@ -86,7 +89,12 @@ impl<'a> Run<'a> {
             sampler.seed = sampling::fresh_seed();
         }
         let chooser = Chooser::new(model.safe(), &sampler, request.json_schema.as_deref(), n_ctx, &ready.tokens)?;
-        let cached = ctx.keep_prefix(&ready.tokens);
+        let mut cached = ctx.keep_prefix(&ready.tokens);
+        let again = pace.portions.again(cached, ready.tokens.len() - cached);
+        if again > 0 {
+            ctx.truncate(cached - again);
+            cached = ctx.tokens().len();
+        }
         job.emit(Event::Started {
             job: job.id(),
             prompt_tokens: count(ready.tokens.len()),
@@ -127,8 +135,8 @@ impl<'a> Run<'a> {
         Ok(self.stats(stop, prefill_seconds))
     }
 
-    /// Computes the prompt in chunks. Chunks are whole physical batches, whatever the speed: the same prompt is always computed in the same
-    /// portions, so that the same seed gives the same text.
+    /// Computes the prompt in chunks. Chunks are whole physical batches but for the last two, whatever the speed: the same prompt is always
+    /// computed in the same portions, so that the same seed gives the same text.
     fn prefill(&mut self) -> Result<(), DecodeError> {
         let total = self.ready.tokens.len();
         let ubatch = self.ctx.n_ubatch().max(1) as usize;
@@ -140,7 +148,7 @@ impl<'a> Run<'a> {
                 return Err(DecodeError::Aborted);
             }
             let wanted = (self.pace.prefill_tps * CHUNK_SECONDS) as usize / ubatch * ubatch;
-            let n = wanted.clamp(ubatch, (self.ctx.n_batch() as usize).max(ubatch)).min(total - at);
+            let n = self.pace.portions.next(total - at, wanted.clamp(ubatch, (self.ctx.n_batch() as usize).max(ubatch)), ubatch);
             let Some(chunk) = self.ready.tokens.get(at..at + n) else { break };
             let (nodes, started) = (self.ctx.nodes(), Instant::now());
             let per_ubatch = self.pace.nodes;

@@ -77,6 +77,7 @@ pub(super) fn load_model(design: &Design, dry: bool, capture: &Capture, job: &Jo
         (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
         (false, false) => sys::LLAMA_LOAD_MODE_NONE,
     };
+    params.use_extra_bufts = design.repack;
     params.no_alloc = dry;
     params.progress_callback = Some(on_progress);
     params.progress_callback_user_data = (&raw mut progress).cast::<c_void>();

@@ -14,6 +14,7 @@ mod load;
 mod logs;
 mod memory;
 mod model;
+mod portions;
 mod probe;
 mod probs;
 mod prompt;
@@ -32,6 +33,7 @@ use self::context::Ctx;
 use self::generate::Pace;
 use self::logs::{Capture, Sink};
 use self::model::{Model, Stamp};
+use self::portions::Portions;
 use self::prompt::Maker;
 use crate::engine::backend::{Backend, Job, Made, Probe};
 use crate::library::MachineMemory;
@@ -61,7 +63,7 @@ struct Loaded {
 impl Loaded {
     /// Whether its weights were loaded the way `design` asks for.
     fn loaded_like(&self, design: &Design) -> bool {
-        let how = |d: &Design| (d.mmap, d.mlock, d.gpu_layers);
+        let how = |d: &Design| (d.mmap, d.mlock, d.repack, d.gpu_layers);
         how(&self.design) == how(design)
     }
 }
@@ -188,7 +190,10 @@ impl LlamaBackend {
         let ctx = load::make_ctx(model, &load::ctx_params(design, &model.info), capture)?;
         let memory = MemoryUse { weights: model.weights, ..memory::from_lines(&capture.since(mark), false) };
         let effective = effective::effective(design, &ctx, &model.loading, &capture.since(mark));
-        Ok(Loaded { design: design.clone(), ctx, pace: Pace::default(), effective, memory })
+        // a recurrent model cannot forget the last tokens alone
+        let is_cpu = !model.is_recurrent() && (design.gpu_layers == 0 || !load::has_gpu());
+        let portions = Portions::of(&model.info, design, &effective, is_cpu);
+        Ok(Loaded { design: design.clone(), ctx, pace: Pace { portions, ..Pace::default() }, effective, memory })
     }
 }
 

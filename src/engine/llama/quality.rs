@@ -89,7 +89,8 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn is_loaded_alike(a: &Design, b: &Design) -> bool {
-        (&a.model, a.mmap, a.mlock, a.gpu_layers) == (&b.model, b.mmap, b.mlock, b.gpu_layers)
+        let how = |d: &Design| (d.mmap, d.mlock, d.repack, d.gpu_layers);
+        a.model == b.model && how(a) == how(b)
     }
 
     fn known(&self, design: &Design) -> Option<Arc<Model>> {

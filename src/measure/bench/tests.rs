@@ -93,10 +93,11 @@ fn what_differs_gets_a_column() {
         type_k: crate::protocol::CacheType::Q8_0,
         flash_attention: FlashAttention::On,
         mmap: false,
+        repack: false,
         ..Design::default()
     };
     let header = Markdown::new(&facts(), &design).header();
-    assert!(header.contains("| n_ubatch | type_k |  fa |         lm |"), "{header}");
+    assert!(header.contains("| n_ubatch | type_k |  fa |         lm | repack |"), "{header}");
     let gpu = EngineFacts { backends: vec!["CUDA".into(), "CPU".into()], ..facts() };
     let header = Markdown::new(&gpu, &Design::default()).header();
     assert!(header.contains("| ngl |") && !header.contains("threads"), "{header}");

@@ -61,7 +61,8 @@ impl<'a> Files<'a> {
 
     /// The design as far as its answers depend on it. Threads and batches change the order of sums, which is far below what is scored.
     fn quality_key(&self, run: &'a Run) -> String {
-        format!("{} {} {}", run.design.type_k.name(), run.design.type_v.name(), self.file(run))
+        let Design { type_k, type_v, repack, .. } = &run.design;
+        format!("{} {} {repack} {}", type_k.name(), type_v.name(), self.file(run))
     }
 }
 

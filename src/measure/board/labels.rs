@@ -25,7 +25,7 @@ const FILE_DIGITS: usize = 6;
 /// What a label may be made of, in the order it is said.
 type Part = (&'static str, fn(&Design) -> String);
 
-const PARTS: [Part; 10] =
+const PARTS: [Part; 11] =
     [
         ("threads", |d| counted(d.threads, "thread")),
         ("threads_batch", |d| {
@@ -44,6 +44,7 @@ const PARTS: [Part; 10] =
         }),
         ("gpu_layers", |d| if d.gpu_layers < 0 { "all GPU layers".into() } else { format!("{} GPU layers", d.gpu_layers) }),
         ("mmap", |d| if d.mmap { "mmap".into() } else { "no mmap".into() }),
+        ("repack", |d| if d.repack { "repack".into() } else { "no repack".into() }),
         ("mlock", |d| if d.mlock { "mlock".into() } else { "no mlock".into() }),
     ];
 

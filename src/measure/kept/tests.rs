@@ -37,7 +37,7 @@ const THEIRS: &str = r#"[
    "avg_ns": 2000000000, "stddev_ns": 1, "avg_ts": 256.0, "stddev_ts": 1.0, "samples_ns": [2000000000, 2000000000, 2100000000],
    "samples_ts": [256.0, 256.0, 243.8]},
   {"build_commit": "b11434", "build_number": 11434, "model_filename": "x.gguf", "model_type": "qwen2 0.5B Q8_0", "n_threads": 2,
-   "flash_attn": -1, "load_mode": "mmap+mlock", "n_prompt": 0, "n_gen": 128, "n_depth": 1024, "n_gpu_layers": 7,
+   "flash_attn": -1, "load_mode": "mmap+mlock", "repack": false, "n_prompt": 0, "n_gen": 128, "n_depth": 1024, "n_gpu_layers": 7,
    "test_time": "2026-03-01T10:20:30Z", "avg_ts": 50.0, "samples_ns": [2560000000], "ours": {"inferscope": "0.1.0", "quant": "Q8_0"}}
 ]"#;
 
@@ -52,7 +52,8 @@ fn llama_bench_is_read() {
     assert_eq!((a.trust, b.trust), (RunTrust::Trusted, RunTrust::TooFew));
     let d = &a.design;
     assert_eq!((d.threads, d.type_v, d.flash_attention, d.mmap, d.gpu_layers), (8, CacheType::Q8_0, FlashAttention::On, false, -1));
-    assert_eq!((b.design.mmap, b.design.mlock, b.design.gpu_layers), (true, true, 7));
+    assert_eq!((b.design.mmap, b.design.mlock, b.design.repack, b.design.gpu_layers), (true, true, false, 7));
+    assert!(d.repack, "a row that does not say");
     let e = &a.environment;
     assert_eq!((e.cpu.as_str(), e.engine_build.as_str(), e.quant.as_str(), e.model_size), ("AMD Ryzen 7", "b4000", "Q4_K_M", 799_862_912));
     assert_eq!(a.started_ms, 1_740_824_430_000);

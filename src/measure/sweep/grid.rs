@@ -35,13 +35,15 @@ pub enum Key {
     FlashAttn,
     /// Map the file
     Mmap,
+    /// Copy weights into the processor's layouts
+    Repack,
     /// Layers on a GPU
     GpuLayers,
 }
 
 impl Key {
     /// Every key, in the order in which a person would vary them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Rung,
         Self::Threads,
         Self::ThreadsBatch,
@@ -53,6 +55,7 @@ impl Key {
         Self::CacheTypeV,
         Self::FlashAttn,
         Self::Mmap,
+        Self::Repack,
         Self::GpuLayers,
     ];
 
@@ -70,6 +73,7 @@ impl Key {
             Self::CacheTypeV => "cache-type-v",
             Self::FlashAttn => "flash-attn",
             Self::Mmap => "mmap",
+            Self::Repack => "repack",
             Self::GpuLayers => "gpu-layers",
         }
     }
@@ -107,7 +111,7 @@ impl Key {
                 each(&|name| CacheType::by_name(name).map(Value::Cache), &format!("a cache type; there are {}", names.join(", ")))
             }
             Self::FlashAttn => each(&|name| flash(name).map(Value::Flash), "on, off or auto"),
-            Self::Mmap => each(&|name| switch(name).map(Value::Switch), "on (1) or off (0)"),
+            Self::Mmap | Self::Repack => each(&|name| switch(name).map(Value::Switch), "on (1) or off (0)"),
             Self::GpuLayers => layers(text),
         }
     }
@@ -159,7 +163,7 @@ pub enum Value {
     Cache(CacheType),
     /// Of `flash-attn`
     Flash(FlashAttention),
-    /// Of `mmap`
+    /// Of `mmap` and `repack`
     Switch(bool),
 }
 
@@ -304,6 +308,7 @@ fn applied(candidate: &Candidate, key: Key, value: &Value, file: Option<PathBuf>
         (Key::CacheTypeV, Value::Cache(kind)) => design.type_v = *kind,
         (Key::FlashAttn, Value::Flash(flash)) => design.flash_attention = *flash,
         (Key::Mmap, Value::Switch(mmap)) => design.mmap = *mmap,
+        (Key::Repack, Value::Switch(repack)) => design.repack = *repack,
         (Key::GpuLayers, Value::Layers(n)) => design.gpu_layers = *n,
         // `Key::values` gives each key its own kind of value
         _ => {}
@@ -351,6 +356,7 @@ mod tests {
             "cache-type-v=Q4_0",
             "flash-attn=1",
             "mmap=0",
+            "repack=off",
             "n-gpu-layers=all",
         ])
         .unwrap();
@@ -364,6 +370,7 @@ mod tests {
             type_v: CacheType::Q4_0,
             flash_attention: FlashAttention::On,
             mmap: false,
+            repack: false,
             gpu_layers: -1,
             ..Design::for_model("/m/F16.gguf")
         };
@@ -391,6 +398,7 @@ mod tests {
             ("cache-type-k=q9", "cache-type-k"),
             ("flash-attn=perhaps", "flash-attn"),
             ("mmap=2", "mmap"),
+            ("repack=2", "repack"),
             ("gpu-layers=x", "gpu-layers"),
             ("rung=", "rung"),
             ("rung=Q2_K", "rung"),

@@ -191,7 +191,7 @@ impl SweepPlan {
 /// What quality depends on: neither threads nor batches change what a model says by more than rounding.
 fn quality_key(plan: &SweepPlan, candidate: usize) -> Option<impl PartialEq + use<>> {
     let design = &plan.candidates.get(candidate)?.design;
-    Some((design.model.clone(), design.type_k, design.type_v, design.flash_attention))
+    Some((design.model.clone(), design.type_k, design.type_v, design.flash_attention, design.repack))
 }
 
 /// Candidates that say the same as this one.

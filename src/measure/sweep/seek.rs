@@ -254,6 +254,7 @@ fn features(plan: &SweepPlan) -> (Vec<Feature>, Vec<Vec<usize>>, Vec<usize>) {
     made.add(all, "value cache", true, &|c| c.design.type_v.name().into(), &|c| bits(c.design.type_v.block()));
     made.add(all, "flash attention", true, &|c| format!("{:?}", c.design.flash_attention), &|c| c.design.flash_attention as u8 as f64);
     made.add(all, "mmap", false, &|c| c.design.mmap.to_string(), &|c| f64::from(u8::from(c.design.mmap)));
+    made.add(all, "repack", true, &|c| c.design.repack.to_string(), &|c| f64::from(u8::from(c.design.repack)));
     made.add(all, "GPU layers", false, &|c| c.design.gpu_layers.to_string(), &|c| f64::from(c.design.gpu_layers));
     (made.features, made.levels, made.of_quality)
 }

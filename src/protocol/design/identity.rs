@@ -106,6 +106,7 @@ impl Design {
             ("GPU layers", if self.gpu_layers < 0 { "all".into() } else { self.gpu_layers.to_string() }),
             ("mmap", flag(self.mmap)),
             ("mlock", flag(self.mlock)),
+            ("repack", flag(self.repack)),
         ];
         words.extend(sampler_words(&self.sampler));
         words

@@ -127,6 +127,10 @@ fn rows(ui: &mut Ui, state: &AppState, draft: &mut Design) {
     row(ui, state, "Map the file", "mmap", "Weights are mapped from the file: loads at once, and the system may drop their pages", |ui| {
         toggle(ui, &mut draft.mmap, "Map the file");
     });
+    let repack = "Weights are copied into the layouts that the processor's kernels read fastest: more memory where the file is mapped";
+    row(ui, state, "Repack weights", "repack", repack, |ui| {
+        toggle(ui, &mut draft.repack, "Repack weights");
+    });
     row(ui, state, "Lock in memory", "mlock", "Weights are kept from being paged out; the system's limit must allow it", |ui| {
         toggle(ui, &mut draft.mlock, "Lock in memory");
     });

@@ -25,7 +25,7 @@ const fn field(key: Key, name: &'static str, hint: &'static str, now: fn(&Design
     Field { key, name, hint, now }
 }
 
-const FIELDS: [Field; 9] = [
+const FIELDS: [Field; 10] = [
     field(Key::Threads, "Threads", "CPU threads that decode, as a list or a range: 1,2,4 or 1-8*2", |d| auto(d.threads)),
     field(Key::ThreadsBatch, "Batch threads", "CPU threads that read the prompt", |d| auto(d.threads_batch)),
     field(Key::UbatchSize, "Micro-batch", "Most tokens computed at once: 128-512*2", |d| d.n_ubatch.to_string()),
@@ -34,6 +34,7 @@ const FIELDS: [Field; 9] = [
     field(Key::CacheTypeV, "Value cache", "Anything but f32, f16 and bf16 needs flash attention", |d| d.type_v.name().into()),
     field(Key::FlashAttn, "Flash attention", "on, off, auto", |d| format!("{:?}", d.flash_attention).to_lowercase()),
     field(Key::Depth, "Depth", "Tokens in the cache before each measurement: 0,1024,4096", |_| "0".into()),
+    field(Key::Repack, "Repack", "Weights in the processor's own layouts: on, off", |d| if d.repack { "on".into() } else { "off".into() }),
     field(Key::Mmap, "Map the file", "on, off", |d| if d.mmap { "on".into() } else { "off".into() }),
 ];
 
