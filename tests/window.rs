@@ -76,6 +76,7 @@ fn the_window_loads_generates_and_switches() {
         .env("DISPLAY", &display.name)
         .env_remove("WAYLAND_DISPLAY")
         .env("INFERSCOPE_HOME", home.path())
+        .env("INFERSCOPE_RENDERER", "cpu")
         .env("INFERSCOPE_SCREENSHOT", &picture)
         .output()
         .expect("runs");
@@ -106,8 +107,38 @@ fn the_window_loads_generates_and_switches() {
         "the user's folders are left alone"
     );
     assert_eq!(window["switched"][0], "Q4_1");
+    assert_eq!(window["renderer"], "cpu");
+    // nothing of an imitated GPU is in it
+    assert!(window["ui_rss_bytes"].as_f64().is_some_and(|bytes| bytes < 90e6), "{window}");
     let bytes = std::fs::read(&picture).expect("a picture");
     assert!(bytes.len() > 20_000, "the picture shows something: {} bytes", bytes.len());
+}
+
+/// The same by OpenGL, as far as a picture with the model loaded.
+#[test]
+fn opengl_draws_the_window_too() {
+    let (Some(model), Some(display)) = (model(), Display::start()) else { return };
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    std::fs::copy(&model, &file).expect("copied");
+    let picture = home.path().join("window.png");
+    let output = inferscope()
+        .args(["doctor", "--json", "--no-probe", "--window"])
+        .arg(&file)
+        .current_dir(home.path())
+        .env("DISPLAY", &display.name)
+        .env_remove("WAYLAND_DISPLAY")
+        .env("INFERSCOPE_HOME", home.path())
+        .env("INFERSCOPE_RENDERER", "gpu")
+        .env("INFERSCOPE_SCREENSHOT", &picture)
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let json: serde_json::Value = serde_json::from_str(&text).expect("one JSON document");
+    let window = &json["window"];
+    assert!(window["renderer"].as_str().is_some_and(|name| name.starts_with("glow")), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(window["decode_tps_windowed"].as_f64().is_some_and(|figure| figure > 0.0), "{window}");
+    assert!(std::fs::read(&picture).expect("a picture").len() > 20_000, "the picture shows something");
 }
 
 #[test]

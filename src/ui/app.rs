@@ -17,7 +17,7 @@ use crate::store::Theme;
 /// Longest time a frame spends on what has happened; the rest waits for the next one.
 const DRAIN: Duration = Duration::from_millis(10);
 /// Widest texture, pixels. Pictures are not shown, so only glyphs live in textures.
-const ATLAS_SIDE: usize = 2048;
+pub(super) const ATLAS_SIDE: usize = 2048;
 
 /// The application.
 pub struct App {
@@ -258,8 +258,9 @@ impl App {
     }
 }
 
-impl eframe::App for App {
-    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+impl App {
+    /// Takes in what has happened.
+    pub(super) fn tick(&mut self, ctx: &egui::Context) {
         self.apply_look(ctx);
         if self.drain(ctx) {
             repaint_once(ctx);
@@ -279,7 +280,8 @@ impl eframe::App for App {
         }
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+    /// Lays out a frame; `cost` is what the last one took.
+    pub(super) fn show(&mut self, ui: &mut egui::Ui, cost: Option<Duration>) {
         let started = Instant::now();
         let ctx = ui.ctx().clone();
         self.take_input(&ctx);
@@ -295,29 +297,51 @@ impl eframe::App for App {
         self.come_back(&ctx);
         self.pacing.frame();
         if let Some(driver) = &mut self.driver {
-            let painted = frame.info().cpu_usage.map_or_else(|| started.elapsed(), Duration::from_secs_f32);
-            driver.on_frame(painted, self.began.elapsed());
+            driver.on_frame(cost.unwrap_or_else(|| started.elapsed()), self.began.elapsed());
         }
     }
 
     /// The page's colour: what is cleared to it need not be painted over.
-    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
-        theme::Palette::of(visuals).page.to_normalized_gamma_f32()
+    pub(super) fn page_colour(visuals: &egui::Visuals) -> egui::Color32 {
+        theme::Palette::of(visuals).page
     }
 
     /// Keeps the font atlas small: it is as wide as a texture may be, and a wide one costs memory and cache on a software renderer.
-    fn raw_input_hook(&mut self, _ctx: &egui::Context, raw_input: &mut egui::RawInput) {
+    pub(super) fn prepare(raw_input: &mut egui::RawInput) {
         if let Some(side) = &mut raw_input.max_texture_side {
             *side = (*side).min(ATLAS_SIDE);
         }
     }
 
-    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+    /// The window is closed.
+    pub(super) fn close(&mut self) {
         let effects = update::on_exit(&mut self.state);
         self.carry_out(effects, None);
         if let Some(runtime) = self.runtime.take() {
             runtime.finish();
         }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.tick(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.show(ui, frame.info().cpu_usage.map(Duration::from_secs_f32));
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        Self::page_colour(visuals).to_normalized_gamma_f32()
+    }
+
+    fn raw_input_hook(&mut self, _ctx: &egui::Context, raw_input: &mut egui::RawInput) {
+        Self::prepare(raw_input);
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.close();
     }
 }
 

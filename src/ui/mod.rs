@@ -17,6 +17,7 @@ mod pump;
 mod runs_files;
 pub mod runtime;
 pub mod shortcuts;
+mod software;
 mod sweeps;
 pub mod theme;
 pub mod transcript;
@@ -62,15 +63,68 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
     };
     let (settings_file, settings, settings_notices) = SettingsFile::load(&dirs.config);
     let models_dir = settings.models_dir(&dirs);
-    let pacing = Arc::new(pacing::Pacing::new(pacing::is_software_rendered()));
+    let painter = pacing::Painter::of_this_machine()?;
+    let pacing = Arc::new(pacing::Pacing::new(painter == pacing::Painter::Cpu));
     let viewport = egui::ViewportBuilder::default()
         .with_app_id("inferscope")
         .with_title("Inferscope")
         .with_min_inner_size(MIN_SIZE)
         .with_icon(icon::icon_data())
         .with_drag_and_drop(true);
+    let viewport = place::remembered(viewport, settings.window.as_ref(), MIN_SIZE);
+    let is_driven = driver.is_some();
+    let mut failed = None;
+    let slot = &mut failed;
+    let make = move |ctx: &egui::Context, screens: &[egui::Rect]| {
+        theme::install(ctx);
+        let astray = settings.window.as_ref().map(|place| place::corrections(place, screens)).unwrap_or_default();
+        // the zoom is an action like any other, and remembered
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
+        let (mut store, notices) = Store::open(&dirs.data);
+        let mut state = AppState::new(settings);
+        let (chat, message) = store.next_ids();
+        (state.chats.next_chat, state.chats.next_message) = (chat.0, message.0);
+        state.chats.list = store.chats();
+        state.chats.sort();
+        state.cpu = cpu_name();
+        let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.is_of(&state.cpu, &build::version_line()));
+        state.telemetry.bandwidth_gb_s = bandwidth.map(|known| known.gb_s);
+        app::say(&mut state, notices.into_iter().chain(settings_notices).map(|notice| notice.to_string()));
+        let wake = app::wake(ctx, &pacing);
+        let places = vec![
+            ("Chats".to_owned(), dirs.data.clone()),
+            ("Models made here".to_owned(), models_dir.clone()),
+            ("Settings".to_owned(), dirs.config.clone()),
+            ("Cache".to_owned(), dirs.cache.clone()),
+        ];
+        let runtime =
+            runtime::Runtime::start(place, store, settings_file, models_dir, wake).inspect_err(|error| *slot = Some(error.clone()))?;
+        Ok(app::App::new(state, runtime, pacing, model, driver, began).with_places(places).with_place(astray))
+    };
+    let shown = match painter {
+        pacing::Painter::Cpu => software::run(viewport, make).map_err(|error| error.to_string()),
+        pacing::Painter::Gpu => show_by_gpu(viewport, make),
+    };
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let shown = match shown {
+        Err(error) if painter == pacing::Painter::Gpu && !is_driven && has_desktop() => again_by_cpu(&error),
+        shown => shown,
+    };
+    shown.map_err(|error| {
+        EngineError::new(ErrorKind::Unsupported, format!("No window can be opened: {error}"))
+            .hint("Start it in a desktop session (DISPLAY or WAYLAND_DISPLAY set), or use the commands: inferscope --help")
+    })
+}
+
+/// The window as OpenGL draws it.
+fn show_by_gpu(
+    viewport: egui::ViewportBuilder,
+    make: impl FnOnce(&egui::Context, &[egui::Rect]) -> Result<app::App, software::Failure>,
+) -> Result<(), String> {
     let options = eframe::NativeOptions {
-        viewport: place::remembered(viewport, settings.window.as_ref(), MIN_SIZE),
+        viewport,
         renderer: eframe::Renderer::Glow,
         multisampling: 0,
         depth_buffer: 0,
@@ -79,45 +133,29 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
         dithering: false,
         ..eframe::NativeOptions::default()
     };
-    let mut failed = None;
-    let slot = &mut failed;
-    let shown = eframe::run_native(
-        "inferscope",
-        options,
-        Box::new(move |cc| {
-            theme::install(&cc.egui_ctx);
-            let astray = settings.window.as_ref().map(|place| place::corrections(place, &place::screens(cc))).unwrap_or_default();
-            // the zoom is an action like any other, and remembered
-            cc.egui_ctx.options_mut(|options| options.zoom_with_keyboard = false);
-            let (mut store, notices) = Store::open(&dirs.data);
-            let mut state = AppState::new(settings);
-            let (chat, message) = store.next_ids();
-            (state.chats.next_chat, state.chats.next_message) = (chat.0, message.0);
-            state.chats.list = store.chats();
-            state.chats.sort();
-            state.cpu = cpu_name();
-            let bandwidth = state.settings.bandwidth.as_ref().filter(|known| known.is_of(&state.cpu, &build::version_line()));
-            state.telemetry.bandwidth_gb_s = bandwidth.map(|known| known.gb_s);
-            app::say(&mut state, notices.into_iter().chain(settings_notices).map(|notice| notice.to_string()));
-            let wake = app::wake(&cc.egui_ctx, &pacing);
-            let places = vec![
-                ("Chats".to_owned(), dirs.data.clone()),
-                ("Models made here".to_owned(), models_dir.clone()),
-                ("Settings".to_owned(), dirs.config.clone()),
-                ("Cache".to_owned(), dirs.cache.clone()),
-            ];
-            let runtime =
-                runtime::Runtime::start(place, store, settings_file, models_dir, wake).inspect_err(|error| *slot = Some(error.clone()))?;
-            Ok(Box::new(app::App::new(state, runtime, pacing, model, driver, began).with_places(places).with_place(astray)))
-        }),
-    );
-    if let Some(error) = failed {
-        return Err(error);
+    let create = |cc: &eframe::CreationContext<'_>| {
+        let screens = cc.winit_window().map(|window| place::screens(window)).unwrap_or_default();
+        Ok(Box::new(make(&cc.egui_ctx, &screens)?) as Box<dyn eframe::App>)
+    };
+    eframe::run_native("inferscope", options, Box::new(create)).map_err(|error| error.to_string())
+}
+
+/// Whether there is anything to open a window on; where that cannot be told, there is.
+fn has_desktop() -> bool {
+    !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// The window without OpenGL, after that has failed: in a new process, because one has only one connection to its desktop.
+fn again_by_cpu(error: &str) -> Result<(), String> {
+    log::warn!("OpenGL cannot be used ({error}): the processor draws the window");
+    let again = std::env::current_exe().and_then(|program| {
+        let mut command = std::process::Command::new(program);
+        command.args(std::env::args_os().skip(1)).env(pacing::Painter::VARIABLE, "cpu").status()
+    });
+    match again {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(error.to_owned()),
     }
-    shown.map_err(|error| {
-        EngineError::new(ErrorKind::Unsupported, format!("No window can be opened: {error}"))
-            .hint("Start it in a desktop session (DISPLAY or WAYLAND_DISPLAY set), or use the commands: inferscope --help")
-    })
 }
 
 /// A folder that goes away with this value.

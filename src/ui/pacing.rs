@@ -6,8 +6,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::protocol::{EngineError, ErrorKind};
+
 /// Share of one core that painting may take while a CPU engine runs.
-const BUDGET: f64 = 0.02;
+const BUDGET: f64 = 0.015;
 /// Fastest and slowest rate while something streams, milliseconds a frame.
 const FASTEST_MS: f64 = 33.0;
 /// See `FASTEST_MS`.
@@ -70,12 +72,56 @@ impl Pacing {
     }
 }
 
-/// Whether this machine will draw the window on its CPU. Asked before any graphics library is loaded, so it goes by the devices.
-pub fn is_software_rendered() -> bool {
-    if std::env::var_os("LIBGL_ALWAYS_SOFTWARE").is_some_and(|value| value != "0") {
-        return true;
+/// What draws the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Painter {
+    /// The processor, by itself (`ui/software/`)
+    Cpu,
+    /// OpenGL, which is a GPU's or is imitated
+    Gpu,
+}
+
+impl Painter {
+    /// What chooses it in the environment.
+    pub const VARIABLE: &str = "INFERSCOPE_RENDERER";
+
+    /// The processor where there is no GPU, or where `INFERSCOPE_RENDERER` says so (`cpu` or `gpu`).
+    ///
+    /// # Errors
+    /// When that variable says something else.
+    pub fn of_this_machine() -> Result<Self, EngineError> {
+        let wish = std::env::var_os(Self::VARIABLE);
+        Self::of(wish.as_ref().map(|wish| wish.to_string_lossy()).as_deref(), has_gpu())
     }
-    cfg!(target_os = "linux") && !std::path::Path::new("/dev/dri").is_dir()
+
+    fn of(wish: Option<&str>, has_gpu: bool) -> Result<Self, EngineError> {
+        match wish {
+            Some("cpu") => Ok(Self::Cpu),
+            Some("gpu") => Ok(Self::Gpu),
+            None | Some("") => Ok(if has_gpu { Self::Gpu } else { Self::Cpu }),
+            Some(other) => {
+                Err(EngineError::new(ErrorKind::InvalidRequest, format!("INFERSCOPE_RENDERER is \"{other}\", which draws no window"))
+                    .hint("Set it to cpu or gpu, or leave it unset"))
+            }
+        }
+    }
+
+    /// For reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu if has_gpu() => "glow",
+            Self::Gpu => "glow, software",
+        }
+    }
+}
+
+/// Whether something but the CPU can draw. Asked before any graphics library is loaded, so it goes by the devices.
+fn has_gpu() -> bool {
+    if std::env::var_os("LIBGL_ALWAYS_SOFTWARE").is_some_and(|value| value != "0") {
+        return false;
+    }
+    !cfg!(target_os = "linux") || std::path::Path::new("/dev/dri").is_dir()
 }
 
 #[cfg(test)]
@@ -86,14 +132,23 @@ mod tests {
     fn dear_frames_come_seldom_and_cheap_ones_often() {
         let pacing = Pacing::new(true);
         for _ in 0..10 {
-            pacing.learn(4, 1.0, 10.0);
+            pacing.learn(5, 1.0, 10.0);
         }
-        // 25 ms a frame at 2 % of a core
+        // 20 ms a frame at 1.5 % of a core: more than the slowest rate
         assert!(pacing.interval() >= Duration::from_millis(950), "{:?}", pacing.interval());
         for _ in 0..10 {
             pacing.learn(30, 1.0, 1.0);
         }
         assert!(pacing.interval() <= Duration::from_millis(40), "{:?}", pacing.interval());
+    }
+
+    #[test]
+    fn the_processor_draws_where_there_is_no_gpu_or_where_it_is_told_to() {
+        assert_eq!(Painter::of(None, false).unwrap(), Painter::Cpu);
+        assert_eq!(Painter::of(Some(""), true).unwrap(), Painter::Gpu);
+        assert_eq!(Painter::of(Some("cpu"), true).unwrap(), Painter::Cpu);
+        assert_eq!(Painter::of(Some("gpu"), false).unwrap(), Painter::Gpu);
+        assert!(Painter::of(Some("GL"), true).unwrap_err().to_string().contains("INFERSCOPE_RENDERER is \"GL\""));
     }
 
     #[test]

@@ -56,8 +56,7 @@ fn area(rect: Rect) -> f32 {
 }
 
 /// The screens of this machine, in points of the scale of the first.
-pub(super) fn screens(cc: &eframe::CreationContext<'_>) -> Vec<Rect> {
-    let Some(window) = cc.winit_window() else { return Vec::new() };
+pub(super) fn screens(window: &egui_winit::winit::window::Window) -> Vec<Rect> {
     let scale = (window.scale_factor() as f32).max(0.1);
     window
         .available_monitors()

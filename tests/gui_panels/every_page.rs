@@ -1,5 +1,7 @@
 //! Every page, with content and without: what is cut off can be scrolled to, nothing lies on anything else, and all text can be read.
 
+#[path = "by_cpu.rs"]
+mod by_cpu;
 #[allow(dead_code, reason = "each test file uses its own part")]
 #[path = "../gui_chat/fixtures.rs"]
 mod chat;

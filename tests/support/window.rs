@@ -3,7 +3,7 @@
 #[path = "stage.rs"]
 mod stage;
 
-use egui_kittest::Harness;
+use egui_kittest::{Harness, TestRenderer};
 use inferscope::app::{Action, AppState, Now, update};
 use inferscope::ui::panels::settings::About;
 use inferscope::ui::panels::{self, Views};
@@ -52,11 +52,21 @@ fn about() -> About {
     }
 }
 
+fn window(state: AppState) -> Window {
+    Window { state, views: Views { about: about(), ..Views::default() }, asked: Vec::new(), acts: false }
+}
+
 /// The window on this state after its first frames.
 pub fn harness_sized(state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Window> {
-    let views = Views { about: about(), ..Views::default() };
-    let window = Window { state, views, asked: Vec::new(), acts: false };
-    let mut harness = stage::stage(window, size, look, |ui, window: &mut Window| window.ui(ui));
+    let mut harness = stage::stage(window(state), size, look, |ui, window: &mut Window| window.ui(ui));
+    harness.run();
+    harness
+}
+
+/// The same with pictures made by `renderer`.
+#[allow(dead_code, reason = "each test file uses its own part")]
+pub fn harness_drawn_by(renderer: impl TestRenderer + 'static, state: AppState, size: [f32; 2], look: Theme) -> Harness<'static, Window> {
+    let mut harness = stage::stage_drawn_by(renderer, window(state), size, look, |ui, window: &mut Window| window.ui(ui));
     harness.run();
     harness
 }

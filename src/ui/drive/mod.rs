@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use self::bare::{Bare, Order};
 use self::figures::{Figures, Flip, Parts};
-use super::pacing::{Pacing, is_software_rendered};
+use super::pacing::{Pacing, Painter};
 use crate::app::{Action, AppState};
 use crate::engine::{Place, telemetry};
 use crate::library::RungState;
@@ -403,7 +403,7 @@ impl Driver {
     fn picture(&mut self, since: f64, now: f64, pacing: &Arc<Pacing>, ctx: &egui::Context) -> Option<Action> {
         match self.pictured.lock().ok().and_then(|mut slot| slot.take()) {
             Some(Ok(())) => {
-                let renderer = if is_software_rendered() { "glow, software" } else { "glow" };
+                let renderer = Painter::of_this_machine().map_or("unknown", Painter::name);
                 let report = self.figures.report(renderer, pacing.frames(), &self.screenshot);
                 self.end(pacing, ctx, Ok(report))
             }
