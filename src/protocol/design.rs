@@ -338,4 +338,19 @@ impl Design {
         let strip = |d: &Self| Self { sampler: SamplerOverrides::default(), ..d.clone() };
         strip(self) != strip(other)
     }
+
+    /// How weights are loaded: two designs of one file that agree in this can share a loaded model.
+    pub fn loading(&self) -> WeightLoading {
+        let Self { mmap, mlock, repack, gpu_layers, .. } = *self;
+        WeightLoading { mmap, mlock, repack, gpu_layers }
+    }
+}
+
+/// See [`Design::loading`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightLoading {
+    mmap: bool,
+    mlock: bool,
+    repack: bool,
+    gpu_layers: i32,
 }

@@ -22,7 +22,9 @@ pub use bench::{BenchPlan, BenchRow, Surroundings, Warmup};
 pub use command::{
     BenchTest, Command, GenerateRequest, JobId, LoadRequest, Message, Overflow, Prompt, QuantizeRequest, Role, reply_reserve,
 };
-pub use design::{CacheType, Change, Design, DesignFormat, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin};
+pub use design::{
+    CacheType, Change, Design, DesignFormat, FlashAttention, Sampler, SamplerOverrides, SamplerValue, ValueOrigin, WeightLoading,
+};
 pub use error::{EngineError, ErrorKind};
 pub use event::{
     DeviceInfo, Dropped, Effective, EngineFacts, Event, GenerateStats, LoadReport, LogLevel, MemoryUse, Rendered, Resident, Setting, Stage,

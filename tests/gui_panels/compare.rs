@@ -146,6 +146,9 @@ fn a_lane_has_a_design_of_its_own_that_is_edited_in_place() {
     window.key_press(egui::Key::Enter);
     let (_, design) = set(&asked(&mut window)).expect("a design is set");
     assert_eq!(design.threads, 3);
+    window.get_by_label("Repack weights of design 2").click();
+    let (_, design) = set(&asked(&mut window)).expect("a design is set");
+    assert!(!design.repack);
     window.get_by_label("Take a design for design 2").click();
     window.run();
     window.get_by_label("laptop").click();

@@ -60,14 +60,6 @@ struct Loaded {
     memory: MemoryUse,
 }
 
-impl Loaded {
-    /// Whether its weights were loaded the way `design` asks for.
-    fn loaded_like(&self, design: &Design) -> bool {
-        let how = |d: &Design| (d.mmap, d.mlock, d.repack, d.gpu_layers);
-        how(&self.design) == how(design)
-    }
-}
-
 /// llama.cpp as a [`Backend`].
 pub struct LlamaBackend {
     sink: Sink,
@@ -145,7 +137,7 @@ impl LlamaBackend {
     /// Loads a design that is not in memory as it is asked for. What was there stays until the new one is.
     fn load_cold(&mut self, request: &LoadRequest, stamp: Option<&Stamp>, capture: &Capture, job: &Job) -> Result<(), EngineError> {
         let design = &request.design;
-        let shared = self.loaded.iter().position(|l| l.loaded_like(design) && stamp == Some(&l.ctx.model().stamp));
+        let shared = self.loaded.iter().position(|l| l.design.loading() == design.loading() && stamp == Some(&l.ctx.model().stamp));
         // weights that are there already are kept, and get another context
         let model = match shared.and_then(|at| self.loaded.get(at)) {
             Some(old) => {

@@ -89,8 +89,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn is_loaded_alike(a: &Design, b: &Design) -> bool {
-        let how = |d: &Design| (d.mmap, d.mlock, d.repack, d.gpu_layers);
-        a.model == b.model && how(a) == how(b)
+        a.model == b.model && a.loading() == b.loading()
     }
 
     fn known(&self, design: &Design) -> Option<Arc<Model>> {

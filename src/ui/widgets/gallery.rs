@@ -190,8 +190,8 @@ pub fn readings(ui: &mut Ui, state: &mut GalleryState) {
             card(column, |ui| ui.add(Stat::new(label, value, unit).note(note)));
         }
     });
-    ContextMeter { system: 34, history: 180, draft: 96, reply: 512, total: 4096 }.show(ui, 220.0);
-    ContextMeter { system: 34, history: 3900, draft: 96, reply: 512, total: 4096 }.show(ui, 220.0);
+    ContextMeter { system: 34, history: 180, draft: 96, reply: 512, total: 4096 }.show(ui);
+    ContextMeter { system: 34, history: 3900, draft: 96, reply: 512, total: 4096 }.show(ui);
     let job = Progress::new("Making Q4_K_M from F16", Some(0.62)).left("about 8 s left").cancellable().show(ui);
     if job.cancelled {
         state.pressed.push("Cancel".to_owned());

@@ -5,6 +5,13 @@ use egui::{Color32, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use super::text;
 use crate::ui::theme::{self, Palette};
 
+/// Lengths of the bar, points, and its distance from the caption.
+const SHORTEST: f32 = 48.0;
+/// See `SHORTEST`.
+const LONGEST: f32 = 220.0;
+/// See `SHORTEST`.
+const GAP: f32 = 12.0;
+
 /// Who takes a share of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeterPart {
@@ -53,28 +60,44 @@ impl ContextMeter {
 
     /// The shares in words.
     pub fn caption(&self) -> String {
-        let mut parts = Vec::new();
-        for (name, tokens) in [("system", self.system), ("history", self.history), ("draft", self.draft)] {
-            if tokens > 0 {
-                parts.push(format!("{name} {}", thousands(u64::from(tokens))));
-            }
-        }
-        match self.room() {
-            room if room < 0 => parts.push(format!("{} over", thousands(room.unsigned_abs()))),
-            room => parts.push(format!("room {}", thousands(room.unsigned_abs()))),
-        }
-        parts.push(format!("reply {}", thousands(u64::from(self.reply))));
-        parts.join(", ")
+        self.captions().swap_remove(0)
     }
 
-    /// Paints the bar, `width` points long, and the caption in the rest of the line.
-    pub fn show(self, ui: &mut Ui, width: f32) -> Response {
+    /// The same in ever fewer words; how much room there is stays to the last.
+    fn captions(&self) -> Vec<String> {
+        let share = |name: &str, tokens: u32| (tokens > 0).then(|| format!("{name} {}", thousands(u64::from(tokens))));
+        let (system, history, draft) = (share("system", self.system), share("history", self.history), share("draft", self.draft));
+        let room = match self.room() {
+            room if room < 0 => format!("{} over", thousands(room.unsigned_abs())),
+            room => format!("room {}", thousands(room.unsigned_abs())),
+        };
+        let reply = format!("reply {}", thousands(u64::from(self.reply)));
+        let said = |parts: [&Option<String>; 5]| parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let (room, reply) = (Some(room), Some(reply));
+        [
+            [&system, &history, &draft, &room, &reply],
+            [&None, &history, &draft, &room, &reply],
+            [&None, &None, &draft, &room, &reply],
+            [&None, &None, &None, &room, &reply],
+            [&None, &None, &None, &room, &None],
+        ]
+        .map(said)
+        .into()
+    }
+
+    /// Paints the bar and, with as many words as fit beside it, the caption.
+    pub fn show(self, ui: &mut Ui) -> Response {
         let palette = theme::palette(ui);
         let over = self.room() < 0;
         let ink = if over { palette.limit } else { palette.muted };
+        let captions = self.captions();
+        let most = ui.available_width() - SHORTEST - GAP;
+        let fits = |caption: &String| text::elided(ui, caption, theme::small(), ink, f32::INFINITY).size().x <= most;
+        let shown = captions.iter().find(|caption| fits(caption)).or(captions.last()).cloned().unwrap_or_default();
+        let galley = text::elided(ui, &shown, theme::small(), ink, most);
+        let width = (ui.available_width() - GAP - galley.size().x).clamp(SHORTEST, LONGEST);
         let caption = self.caption();
-        let galley = text::elided(ui, &caption, theme::small(), ink, ui.available_width() - width - 12.0);
-        let (rect, response) = ui.allocate_exact_size(vec2(width + 12.0 + galley.size().x, 20.0), Sense::hover());
+        let (rect, response) = ui.allocate_exact_size(vec2(width + GAP + galley.size().x, 20.0), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Context: {caption}")));
         let bar = Rect::from_center_size(pos2(rect.left() + width / 2.0, rect.center().y), vec2(width, 6.0));
         ui.painter().rect_filled(bar, 3.0, palette.raised);
@@ -91,8 +114,9 @@ impl ContextMeter {
         }
         let reply = Rect::from_x_y_ranges((bar.right() - self.reply as f32 * scale).max(left)..=bar.right(), bar.y_range());
         ui.painter().rect_filled(reply, 3.0, MeterPart::Reply.color(palette));
-        ui.painter().galley(pos2(bar.right() + 12.0, rect.center().y - galley.size().y / 2.0), galley, ink);
-        response.on_hover_text("Tokens of the context: system prompt, conversation so far, this message, what is kept free for the reply")
+        ui.painter().galley(pos2(bar.right() + GAP, rect.center().y - galley.size().y / 2.0), galley, ink);
+        let order = "Tokens of the context: system prompt, conversation so far, this message, what is kept free for the reply";
+        response.on_hover_text(if shown == caption { order.to_owned() } else { format!("{order}\n{caption}") })
     }
 }
 
@@ -120,6 +144,11 @@ mod tests {
         assert_eq!(fits.caption(), "system 34, history 180, room 3,370, reply 512");
         let over = ContextMeter { history: 4000, ..fits };
         assert_eq!(over.caption(), "system 34, history 4,000, 450 over, reply 512");
+        let shorter = ContextMeter { draft: 7, ..fits }.captions();
+        assert_eq!(
+            shorter[1..],
+            ["history 180, draft 7, room 3,363, reply 512", "draft 7, room 3,363, reply 512", "room 3,363, reply 512", "room 3,363"]
+        );
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(0), "0");
     }

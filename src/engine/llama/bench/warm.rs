@@ -10,7 +10,7 @@ use crate::engine::llama::logs::Capture;
 use crate::engine::llama::model::{Model, Stamp};
 use crate::engine::llama::{load, memory};
 use crate::library::MachineMemory;
-use crate::protocol::{BenchTest, Design, EngineError, LogLevel, MemoryUse};
+use crate::protocol::{BenchTest, Design, EngineError, LogLevel, MemoryUse, WeightLoading};
 
 /// Bytes that are left to the rest of the machine when something is kept.
 const RESERVE: u64 = 256 << 20;
@@ -41,7 +41,7 @@ impl Bench {
 
 /// A model and how it was loaded.
 struct Kept {
-    how: (bool, bool, bool, i32),
+    how: WeightLoading,
     model: Arc<Model>,
 }
 
@@ -62,7 +62,7 @@ impl Warm {
     /// # Errors
     /// Those of loading.
     pub(super) fn model(&mut self, design: &Design, capture: &Capture, job: &Job) -> Result<Arc<Model>, EngineError> {
-        let how = (design.mmap, design.mlock, design.repack, design.gpu_layers);
+        let how = design.loading();
         let stamp = Stamp::of(&design.model);
         let known = |kept: &Kept| kept.how == how && stamp.as_ref() == Some(&kept.model.stamp) && kept.model.info.path == design.model;
         let kept = match self.models.iter().position(known) {

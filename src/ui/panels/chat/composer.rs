@@ -207,12 +207,10 @@ pub fn meter(ui: &mut Ui, state: &AppState) {
         return;
     }
     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-        // the words come first: they are some 260 points wide
-        let width = (ui.available_width() - 286.0).clamp(48.0, 220.0);
         if !meter.is_exact {
             muted(ui, "≈").on_hover_text("Estimated from the length of the text until the engine has counted it");
         }
         let (n_ctx, reserve) = (meter.n_ctx, meter.reserve);
-        ContextMeter { system: meter.system, history: meter.history, draft: meter.draft, reply: reserve, total: n_ctx }.show(ui, width);
+        ContextMeter { system: meter.system, history: meter.history, draft: meter.draft, reply: reserve, total: n_ctx }.show(ui);
     });
 }

@@ -8,7 +8,7 @@ use super::{ask, setup};
 use crate::app::{Action, AppState, CompareAction, DesignFrom};
 use crate::protocol::{CacheType, Design, FlashAttention};
 use crate::ui::theme;
-use crate::ui::widgets::{Icon, icon_button, label, muted, paint_icon, segmented};
+use crate::ui::widgets::{Icon, icon_button, label, muted, paint_icon, segmented, toggle};
 
 const ROW: f32 = 28.0;
 const CONTROL: f32 = 96.0;
@@ -110,6 +110,9 @@ fn settings(ui: &mut Ui, number: usize, design: &mut Design) {
     row(ui, "Flash attention", "Fused attention; auto leaves it to llama.cpp", |ui| {
         let options = [(FlashAttention::Auto, "Auto"), (FlashAttention::On, "On"), (FlashAttention::Off, "Off")];
         segmented(ui, &name("Flash attention"), &mut design.flash_attention, &options);
+    });
+    row(ui, "Repack weights", "Weights in the layouts that the processor's kernels read fastest; they round differently", |ui| {
+        toggle(ui, &mut design.repack, &name("Repack weights"));
     });
     let sampler = &mut design.sampler;
     let heat = "Below 1 sharpens, above 1 flattens; 0 always takes the most likely token";
