@@ -31,7 +31,7 @@ fn everywhere(mesh: Mesh) -> ClippedPrimitive {
 
 fn paint(canvas: &mut Canvas, primitives: &[ClippedPrimitive]) -> Vec<u32> {
     let mut pixels = vec![0; WIDTH * HEIGHT];
-    canvas.paint(&mut pixels, [WIDTH, HEIGHT], 0, PAGE, 1.0, primitives);
+    canvas.paint(&mut pixels, [WIDTH, HEIGHT], 0, true, PAGE, 1.0, primitives);
     pixels
 }
 
@@ -68,7 +68,7 @@ fn colours_are_blended_as_real_numbers_are() {
     }
     let (shades, mut canvas, mut pixels) = ([everywhere(shades)], canvas(), [0; 256]);
     for value in 0..=255u8 {
-        canvas.paint(&mut pixels, [256, 1], 0, Color32::from_gray(value), 1.0, &shades);
+        canvas.paint(&mut pixels, [256, 1], 0, true, Color32::from_gray(value), 1.0, &shades);
         for (alpha, pixel) in pixels.iter().enumerate() {
             let exact = (f64::from(value) * (255 - alpha) as f64 / 255.0).round() as u8;
             assert_eq!(pixel.to_be_bytes()[1..], [exact; 3], "{alpha} over {value}");
@@ -77,7 +77,7 @@ fn colours_are_blended_as_real_numbers_are() {
     let mut light = Mesh::default();
     light.add_colored_rect(Rect::from_min_size(pos2(0.0, 0.0), vec2(1.0, 1.0)), Color32::from_rgba_premultiplied(0x40, 0, 0, 0));
     let page = Color32::from_rgb(0xf0, 0x10, 0x20);
-    canvas.paint(&mut pixels, [256, 1], 0, page, 1.0, &[everywhere(light)]);
+    canvas.paint(&mut pixels, [256, 1], 0, true, page, 1.0, &[everywhere(light)]);
     assert_eq!((rgb(pixels[0]), rgb(pixels[1])), ([0xff, 0x10, 0x20], [0xf0, 0x10, 0x20]), "light is added, up to white");
 }
 
@@ -158,8 +158,8 @@ fn nothing_is_drawn_outside_a_clip_rectangle_or_the_picture() {
         let inside = (50..60).contains(&(i % WIDTH)) && (40..50).contains(&(i / WIDTH));
         assert_eq!(rgb(*pixel), solid(if inside { Color32::BLUE } else { PAGE }), "{} {}", i % WIDTH, i / WIDTH);
     }
-    assert_eq!(canvas().paint(&mut [], [0, 0], 0, PAGE, 1.0, &[]), []);
-    assert_eq!(canvas().paint(&mut [0; 10], [200, 120], 0, PAGE, 1.0, &[]), [], "too few pixels");
+    assert_eq!(canvas().paint(&mut [], [0, 0], 0, true, PAGE, 1.0, &[]), []);
+    assert_eq!(canvas().paint(&mut [0; 10], [200, 120], 0, true, PAGE, 1.0, &[]), [], "too few pixels");
 }
 
 #[test]
@@ -172,18 +172,24 @@ fn only_what_changed_is_drawn_and_the_result_is_the_same() {
     };
     let (mut canvas, size) = (canvas(), [WIDTH, HEIGHT]);
     let mut pixels = vec![0; WIDTH * HEIGHT];
-    let all = canvas.paint(&mut pixels, size, 0, PAGE, 1.0, &scene(20.0, Color32::WHITE));
+    let all = canvas.paint(&mut pixels, size, 0, false, PAGE, 1.0, &scene(20.0, Color32::WHITE));
     assert_eq!(all.iter().map(|area| (area.right - area.left) * (area.bottom - area.top)).sum::<i32>(), (WIDTH * HEIGHT) as i32);
-    assert_eq!(canvas.paint(&mut pixels, size, 1, PAGE, 1.0, &scene(20.0, Color32::WHITE)), [], "nothing is new");
-    let drawn = canvas.paint(&mut pixels, size, 1, PAGE, 1.0, &scene(93.0, Color32::WHITE));
+    assert_eq!(canvas.paint(&mut pixels, size, 1, false, PAGE, 1.0, &scene(20.0, Color32::WHITE)), [], "nothing is new");
+    let drawn = canvas.paint(&mut pixels, size, 1, false, PAGE, 1.0, &scene(93.0, Color32::WHITE));
     assert_eq!(drawn, [Area { left: 0, top: 64, right: 32, bottom: 96 }, Area { left: 64, top: 64, right: 128, bottom: 96 }]);
     assert!(pixels == paint(&mut self::canvas(), &scene(93.0, Color32::WHITE)));
-    // pixels that show an older picture
-    let mut older = paint(&mut self::canvas(), &scene(20.0, Color32::WHITE));
-    canvas.paint(&mut older, size, 3, PAGE, 1.0, &scene(93.0, Color32::WHITE));
-    assert!(older == pixels);
-    assert_eq!(canvas.paint(&mut pixels, size, 9, PAGE, 1.0, &scene(93.0, Color32::WHITE)).len(), all.len(), "older than is known");
-    assert_eq!(canvas.paint(&mut pixels, size, 1, Color32::WHITE, 1.0, &scene(93.0, Color32::WHITE)).len(), all.len(), "another page");
+    assert_eq!(canvas.paint(&mut pixels, size, 1, true, PAGE, 1.0, &scene(93.0, Color32::WHITE)).len(), all.len(), "all is asked for");
+    assert_eq!(
+        canvas.paint(&mut pixels, size, 9, false, PAGE, 1.0, &scene(20.0, Color32::WHITE)),
+        drawn,
+        "what is new is known in any case"
+    );
+    assert!(pixels == paint(&mut self::canvas(), &scene(20.0, Color32::WHITE)));
+    assert_eq!(
+        canvas.paint(&mut pixels, size, 1, false, Color32::WHITE, 1.0, &scene(20.0, Color32::WHITE)).len(),
+        all.len(),
+        "another page"
+    );
     let mut change = |at: [usize; 2]| {
         let mut delta = TexturesDelta::default();
         let patch = Arc::new(ColorImage::filled([1, 1], Color32::WHITE));
@@ -193,9 +199,33 @@ fn only_what_changed_is_drawn_and_the_result_is_the_same() {
         let (place, texels) = (Rect::from_min_size(pos2(20.0, 40.0), vec2(4.0, 4.0)), Rect::from_min_max(pos2(0.0, 0.0), pos2(0.5, 0.5)));
         letter.add_rect_with_uv(place, texels, Color32::GREEN);
         let letter = [everywhere(letter)];
-        canvas.paint(&mut pixels, size, 1, PAGE, 1.0, &letter).len()
+        canvas.paint(&mut pixels, size, 1, false, PAGE, 1.0, &letter).len()
     };
     assert_ne!(change([0, 0]), 0, "another picture");
     assert_eq!(change([0, 0]), 0, "the texture is as it was");
     assert_eq!(change([3, 3]), 1, "a texel of the letter changed");
+}
+
+#[test]
+fn two_buffers_in_turns_show_each_picture() {
+    let (mut canvas, size) = (canvas(), [WIDTH, HEIGHT]);
+    let mut buffers = [vec![0; WIDTH * HEIGHT], vec![0; WIDTH * HEIGHT]];
+    let (mut shown, mut screen) = (0, vec![0; WIDTH * HEIGHT]);
+    // there and back, and twice the same
+    for (i, at) in [10.0, 90.0, 10.0, 10.0, 150.0, 90.0, 90.0, 10.0].into_iter().enumerate() {
+        let mut mesh = polygon(&[[5.0, 5.0], [150.3, 9.0], [120.0, 100.0]], |_| Color32::GOLD);
+        mesh.add_colored_rect(Rect::from_min_size(pos2(at, 20.0), vec2(6.0, 6.0)), Color32::RED);
+        let scene = [everywhere(mesh)];
+        let age = if shown < 2 { 0 } else { 2 };
+        let areas = canvas.paint(&mut buffers[shown % 2], size, age, false, PAGE, 1.0, &scene);
+        for area in &areas {
+            for y in area.top as usize..area.bottom as usize {
+                let row = y * WIDTH + area.left as usize..y * WIDTH + area.right as usize;
+                screen[row.clone()].copy_from_slice(&buffers[shown % 2][row]);
+            }
+        }
+        shown += usize::from(!areas.is_empty());
+        assert!(screen == paint(&mut self::canvas(), &scene), "picture {i}");
+    }
+    assert_eq!(shown, 6);
 }

@@ -54,6 +54,15 @@ fn inferscope() -> Command {
     Command::new(env!("CARGO_BIN_EXE_inferscope"))
 }
 
+/// What drives the window on that display, with everything it keeps in `home`.
+fn driven(display: &Display, home: &Path, file: &Path, picture: &Path) -> Command {
+    let mut command = inferscope();
+    command.args(["doctor", "--json", "--no-probe", "--window"]).arg(file);
+    command.env("DISPLAY", &display.name).env_remove("WAYLAND_DISPLAY");
+    command.env("INFERSCOPE_HOME", home).env("INFERSCOPE_SCREENSHOT", picture);
+    command
+}
+
 #[test]
 fn the_window_loads_generates_and_switches() {
     let (Some(model), Some(display)) = (model(), Display::start()) else { return };
@@ -69,15 +78,9 @@ fn the_window_loads_generates_and_switches() {
     let made = inferscope().args(["quantize", "--to", "Q4_0"]).arg(&file).env("INFERSCOPE_HOME", home.path()).output().expect("runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let picture = home.path().join("window.png");
-    let output = inferscope()
-        .args(["doctor", "--json", "--no-probe", "--window"])
-        .arg(&file)
+    let output = driven(&display, home.path(), &file, &picture)
         .current_dir(home.path().join("a"))
-        .env("DISPLAY", &display.name)
-        .env_remove("WAYLAND_DISPLAY")
-        .env("INFERSCOPE_HOME", home.path())
         .env("INFERSCOPE_RENDERER", "cpu")
-        .env("INFERSCOPE_SCREENSHOT", &picture)
         .output()
         .expect("runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -122,17 +125,8 @@ fn opengl_draws_the_window_too() {
     let file = home.path().join("SmolLM2-135M-Instruct.Q4_1.gguf");
     std::fs::copy(&model, &file).expect("copied");
     let picture = home.path().join("window.png");
-    let output = inferscope()
-        .args(["doctor", "--json", "--no-probe", "--window"])
-        .arg(&file)
-        .current_dir(home.path())
-        .env("DISPLAY", &display.name)
-        .env_remove("WAYLAND_DISPLAY")
-        .env("INFERSCOPE_HOME", home.path())
-        .env("INFERSCOPE_RENDERER", "gpu")
-        .env("INFERSCOPE_SCREENSHOT", &picture)
-        .output()
-        .expect("runs");
+    let output =
+        driven(&display, home.path(), &file, &picture).current_dir(home.path()).env("INFERSCOPE_RENDERER", "gpu").output().expect("runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let json: serde_json::Value = serde_json::from_str(&text).expect("one JSON document");
     let window = &json["window"];

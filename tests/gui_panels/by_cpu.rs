@@ -30,7 +30,7 @@ impl TestRenderer for Both {
         let size = [picture.width() as usize, picture.height() as usize];
         let mut pixels = vec![0; size[0] * size[1]];
         let primitives = ctx.tessellate(output.shapes.clone(), output.pixels_per_point);
-        self.canvas.paint(&mut pixels, size, 0, Color32::BLACK, output.pixels_per_point, &primitives);
+        self.canvas.paint(&mut pixels, size, 0, true, Color32::BLACK, output.pixels_per_point, &primitives);
         *self.by_cpu.lock().unwrap() = pixels;
         Ok(picture)
     }

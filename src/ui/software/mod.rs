@@ -367,6 +367,8 @@ impl Shown {
                 },
             };
             self.input.egui_input_mut().events.push(event);
+            // this frame's input is taken already
+            self.paint_at(Instant::now());
         }
         pictures
     }

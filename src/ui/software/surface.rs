@@ -51,14 +51,12 @@ impl Surface {
         let mut buffer = self.pixels.buffer_mut().map_err(explain)?;
         let age = usize::from(buffer.age());
         let size = [size.width as usize, size.height as usize];
-        let mut areas = self.canvas.paint(&mut buffer, size, age, page, scale, primitives);
+        let is_whole = is_whole || !pictures.is_empty();
+        let areas = self.canvas.paint(&mut buffer, size, age, is_whole, page, scale, primitives);
         self.canvas.free_textures(textures);
         if !pictures.is_empty() {
             let picture = Arc::new(ColorImage::new(size, buffer.iter().map(|pixel| colour(*pixel)).collect()));
             pictures.into_iter().for_each(|callback| callback.complete(Arc::clone(&picture)));
-        }
-        if is_whole {
-            areas = vec![Area { left: 0, top: 0, right: size[0] as i32, bottom: size[1] as i32 }];
         }
         Ok(Drawn { buffer: Some(buffer), areas })
     }

@@ -4,7 +4,7 @@
 //! the texture's and blended as they are, in gamma space (`egui_glow/src/shader/fragment.glsl`), textures are filtered linearly.
 //!
 //! Only what changed is drawn. The picture is cut into tiles, and what lies in a tile is reduced to a number; a tile whose number is that of
-//! the picture which the pixels still show is left alone ([`Canvas::paint`]).
+//! the picture which the pixels still hold is left alone ([`Canvas::paint`]).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -80,15 +80,18 @@ impl Canvas {
         }
     }
 
-    /// Draws a picture of `size` pixels (width, height) over `page`, and says which areas of it were drawn.
+    /// Draws a picture of `size` pixels (width, height) over `page`, and says which areas of it differ from the last one: all of them when
+    /// `is_whole`. These are to be shown. Without any nothing is drawn, and `pixels` must not be shown instead of the last picture's.
     ///
-    /// `age` says what `pixels` (`width * height` of them, rows from the top) hold: the picture painted so many calls ago, 0 for none of
-    /// them. `primitives` are in points, `scale` is pixels per point.
+    /// `age` says what `pixels` (`width * height` of them, rows from the top) hold: the picture shown so many pictures ago, 0 for none.
+    /// `primitives` are in points, `scale` is pixels per point.
+    #[allow(clippy::too_many_arguments, reason = "what a picture consists of")]
     pub fn paint(
         &mut self,
         pixels: &mut [u32],
         size: [usize; 2],
         age: usize,
+        is_whole: bool,
         page: Color32,
         scale: f32,
         primitives: &[ClippedPrimitive],
@@ -99,8 +102,13 @@ impl Canvas {
         }
         let mut tiles = Tiles::new(size, u64::from(pack(page)));
         self.visit(primitives, scale, size, |piece, texture| tiles.add(piece.bounds(), piece.digest(texture)));
-        let before = age.checked_sub(1).and_then(|at| self.pictures.get(at));
-        let spans = tiles.changed_since(before);
+        let before = self.pictures.first().filter(|_| !is_whole);
+        let news: Vec<Area> = tiles.changed_since(before).areas().collect();
+        if news.is_empty() {
+            return news;
+        }
+        // which may be more than what is new: with two buffers in turns, these pixels are those of the picture before the last
+        let spans = tiles.changed_since(age.checked_sub(1).and_then(|at| self.pictures.get(at)));
         let mut target = Target { pixels, width };
         for area in spans.areas() {
             for y in area.top..area.bottom {
@@ -112,7 +120,7 @@ impl Canvas {
         }
         self.pictures.insert(0, tiles);
         self.pictures.truncate(HISTORY);
-        spans.areas().collect()
+        news
     }
 
     fn visit(&self, primitives: &[ClippedPrimitive], scale: f32, size: [usize; 2], mut look: impl FnMut(Piece, &Texture)) {
