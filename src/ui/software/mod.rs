@@ -241,6 +241,7 @@ impl Shown {
         }
         if self.asked.is_some_and(|asked| asked + OVERDUE <= now) {
             self.asked = None;
+            self.look();
             self.tick_unseen(event_loop);
         }
         Ok(())
@@ -282,8 +283,12 @@ impl Shown {
         !self.is_first && !self.info.visible().unwrap_or(true) && !self.wanted.iter().any(ActionRequested::wants_paint)
     }
 
-    fn take_input(&mut self) -> RawInput {
+    /// Asks the system how the window stands: whether it can be seen, among others.
+    fn look(&mut self) {
         egui_winit::update_viewport_info(&mut self.info, &self.ctx, &self.window, false);
+    }
+
+    fn take_input(&mut self) -> RawInput {
         let mut input = std::mem::take(&mut self.unseen);
         input.append(self.input.take_egui_input(&self.window));
         input.viewports = std::iter::once((ViewportId::ROOT, self.info.clone())).collect();
@@ -308,6 +313,7 @@ impl Shown {
         if self.asked.take().is_none() {
             self.whole = None;
         }
+        self.look();
         if self.is_hidden() {
             self.tick_unseen(event_loop);
             return Ok(());
