@@ -3,7 +3,9 @@
 //! Pictures need a graphics adapter; a software one (Mesa's lavapipe) is preferred. Without any they are skipped, unless
 //! `INFERSCOPE_REQUIRE_RENDER=1` says that this machine must have one. `UPDATE_SNAPSHOTS=1` accepts what is drawn now.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+#[path = "support/render.rs"]
+mod render;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -40,21 +42,9 @@ fn harness(theme: Theme, width: f32, height: f32, section: Section) -> Harness<'
         )
 }
 
-#[expect(clippy::print_stdout, reason = "a skipped comparison must not look like a passed one")]
-/// Whether there is an adapter to draw with; absence fails where drawing is required.
-fn can_render() -> bool {
-    let required = std::env::var("INFERSCOPE_REQUIRE_RENDER").is_ok_and(|value| value == "1");
-    let found = catch_unwind(AssertUnwindSafe(egui_kittest::wgpu::WgpuTestRenderer::new)).is_ok();
-    assert!(found || !required, "no graphics adapter, and INFERSCOPE_REQUIRE_RENDER=1: install a software one (mesa-vulkan-drivers)");
-    if !found {
-        println!("no graphics adapter: pictures are not compared");
-    }
-    found
-}
-
 #[test]
 fn gallery_looks_as_drawn_in_every_theme() {
-    if !can_render() {
+    if !render::can_render() {
         return;
     }
     let mut results = SnapshotResults::new();

@@ -8,6 +8,7 @@ pub mod inbox;
 mod lanes;
 mod looker;
 pub mod pacing;
+mod painter;
 pub mod panels;
 pub mod parts;
 pub mod picture;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::painter::Painter;
 use crate::app::AppState;
 use crate::engine::Place;
 use crate::protocol::{EngineError, ErrorKind, build};
@@ -63,8 +65,8 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
     };
     let (settings_file, settings, settings_notices) = SettingsFile::load(&dirs.config);
     let models_dir = settings.models_dir(&dirs);
-    let painter = pacing::Painter::of_this_machine()?;
-    let pacing = Arc::new(pacing::Pacing::new(painter == pacing::Painter::Cpu));
+    let painter = Painter::of_this_machine()?;
+    let pacing = Arc::new(pacing::Pacing::new(painter == Painter::Cpu));
     let viewport = egui::ViewportBuilder::default()
         .with_app_id("inferscope")
         .with_title("Inferscope")
@@ -102,14 +104,14 @@ fn run(model: Option<PathBuf>, place: Place, driver: Option<drive::Driver>) -> R
         Ok(app::App::new(state, runtime, pacing, model, driver, began).with_places(places).with_place(astray))
     };
     let shown = match painter {
-        pacing::Painter::Cpu => software::run(viewport, make).map_err(|error| error.to_string()),
-        pacing::Painter::Gpu => show_by_gpu(viewport, make),
+        Painter::Cpu => software::run(viewport, make).map_err(|error| error.to_string()),
+        Painter::Gpu => show_by_gpu(viewport, make),
     };
     if let Some(error) = failed {
         return Err(error);
     }
     let shown = match shown {
-        Err(error) if painter == pacing::Painter::Gpu && !is_driven && has_desktop() => again_by_cpu(&error),
+        Err(error) if painter == Painter::Gpu && !is_driven && has_desktop() => again_by_cpu(&error),
         shown => shown,
     };
     shown.map_err(|error| {
@@ -150,7 +152,7 @@ fn again_by_cpu(error: &str) -> Result<(), String> {
     log::warn!("OpenGL cannot be used ({error}): the processor draws the window");
     let again = std::env::current_exe().and_then(|program| {
         let mut command = std::process::Command::new(program);
-        command.args(std::env::args_os().skip(1)).env(pacing::Painter::VARIABLE, "cpu").status()
+        command.args(std::env::args_os().skip(1)).env(Painter::VARIABLE, "cpu").status()
     });
     match again {
         Ok(status) if status.success() => Ok(()),

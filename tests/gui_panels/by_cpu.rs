@@ -1,6 +1,8 @@
 //! Every page as the processor draws it, beside the picture that a GPU's driver makes of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+#[path = "../support/render.rs"]
+mod render;
+
 use std::sync::{Arc, Mutex};
 
 use egui::{Color32, TexturesDelta};
@@ -36,16 +38,9 @@ impl TestRenderer for Both {
     }
 }
 
-fn can_render() -> bool {
-    let found = catch_unwind(AssertUnwindSafe(WgpuTestRenderer::new)).is_ok();
-    let required = std::env::var("INFERSCOPE_REQUIRE_RENDER").is_ok_and(|value| value == "1");
-    assert!(found || !required, "no graphics adapter, and INFERSCOPE_REQUIRE_RENDER=1: install a software one (mesa-vulkan-drivers)");
-    found
-}
-
 #[test]
 fn the_processor_draws_what_a_gpu_does() {
-    if !can_render() {
+    if !render::can_render() {
         return;
     }
     for (page, look, scale) in Page::ALL.into_iter().flat_map(|page| [(page, Theme::Dark, 1.0), (page, Theme::Light, 1.25)]) {

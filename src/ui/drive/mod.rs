@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use self::bare::{Bare, Order};
 use self::figures::{Figures, Flip, Parts};
-use super::pacing::{Pacing, Painter};
+use super::pacing::Pacing;
+use super::painter::Painter;
 use crate::app::{Action, AppState};
 use crate::engine::{Place, telemetry};
 use crate::library::RungState;

@@ -75,10 +75,11 @@ fn rectangle([a, b, c, d]: [&Vertex; 4], texture: &Texture, scale: f32, clip: Ar
     // where the centre of the first pixel lies in the texture
     let first = [u[0] + whole.left as f32 + 0.5 - min.x, v[0] + whole.top as f32 + 0.5 - min.y];
     let is_aligned = first.iter().all(|at| (at.fract() - 0.5).abs() < ALIGNED);
-    let cut = [area.left - whole.left, area.top - whole.top];
+    // far outside a whole number ends before a float does
+    let cut = [area.left.saturating_sub(whole.left), area.top.saturating_sub(whole.top)];
     (is_straight && is_as_large && is_aligned).then(|| Piece::Copy {
         area,
-        at: [first[0] as i32 + cut[0], first[1] as i32 + cut[1]],
+        at: [(first[0] as i32).saturating_add(cut[0]), (first[1] as i32).saturating_add(cut[1])],
         colour,
     })
 }
