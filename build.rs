@@ -24,6 +24,7 @@ fn main() {
     let sys = locked_version(&lock, "llama-cpp-sys-2").unwrap_or_default();
     set("LLAMA_CPP_SYS_2", sys);
     pack_relocations();
+    wrap_products();
     println!("cargo::rerun-if-env-changed=LLAMA_BUILD_NUMBER");
     set("LLAMA_BUILD_NUMBER", &llama_build_number(sys).to_string());
 }
@@ -41,6 +42,18 @@ fn pack_relocations() {
     let reads_it = |path: &String| fs::read(path).is_ok_and(|bytes| bytes.windows(RELR.len()).any(|part| part == RELR));
     if known.iter().any(reads_it) {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// Has the linker put a function of ours before one of llama.cpp's (`src/engine/llama/batched.rs`), where its own has no matrix kernels for
+/// some formats and the linkers (GNU's, LLVM's, mold) can do it.
+fn wrap_products() {
+    println!("cargo::rustc-check-cfg=cfg(inferscope_wraps)");
+    let cargo = |name: &str| env::var(name).unwrap_or_default();
+    let known = cargo("CARGO_CFG_TARGET_OS") == "linux" && cargo("CARGO_CFG_TARGET_ARCH") == "x86_64";
+    if known && env::var_os("CARGO_FEATURE_LLAMA").is_some() {
+        println!("cargo::rustc-link-arg=-Wl,--wrap=llamafile_sgemm");
+        println!("cargo::rustc-cfg=inferscope_wraps");
     }
 }
 

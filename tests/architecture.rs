@@ -31,6 +31,7 @@ const CRATES: &[(&str, &str)] = &[
     ("egui_winit", "ui/"),
     ("egui_system_font_provider", "ui/"),
     ("inferscope_raster", "ui/software/"),
+    ("inferscope_tiles", "engine/llama"),
     ("softbuffer", "ui/software/"),
     ("rfd", "ui/"),
     ("llama_cpp_2", "engine/llama"),

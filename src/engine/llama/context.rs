@@ -286,9 +286,12 @@ impl Ctx {
             seq_id: std::ptr::null_mut(),
             logits: self.outputs.as_mut_ptr(),
         };
-        // SAFETY: `token` and `logits` hold at least `n_tokens` values and llama.cpp only reads them; null positions and sequences mean
-        // "after what is there, sequence 0" (llama.h); size and ids were checked above.
-        let code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch) };
+        let code = {
+            let _computing = super::batched::computing();
+            // SAFETY: `token` and `logits` hold at least `n_tokens` values and llama.cpp only reads them; null positions and sequences mean
+            // "after what is there, sequence 0" (llama.h); size and ids were checked above.
+            unsafe { sys::llama_decode(self.raw.as_ptr(), batch) }
+        };
         self.with_logits = 0..0;
         if code == 0 {
             self.tokens.extend_from_slice(tokens);

@@ -4,6 +4,7 @@
 //! llama-cpp-sys-2 (both pinned exactly, one compiled library). Everything llama.cpp would end the process over is checked before the call.
 
 mod arithmetic;
+mod batched;
 mod bench;
 mod context;
 mod effective;

@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicBool;
 
 use self::plan::Text;
 use self::score::Names;
+use super::batched::Batched;
 use super::context::Ctx;
 use super::load;
 use super::logs::{Capture, Sink};
@@ -62,6 +63,7 @@ impl Reader {
 pub(super) fn quality(plan: &QualityPlan, sink: &Sink, job: &Job) -> Result<(), EngineError> {
     plan::check_vocabularies(plan)?;
     let capture = Capture::start(sink);
+    let _batched = Batched::start();
     let mut loader = Loader { sink, capture: &capture, job, models: Vec::new() };
     let reference = loader.model(&plan.reference)?;
     let text = Text::of(plan, &reference, job)?;
