@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use inferscope::library::gguf::{Header, read_stream};
 use proptest::prelude::*;
 
-use crate::support::gguf::Tiny;
+use crate::support::gguf::{Kv, Tiny};
 
 /// Everything that is done with a header that was accepted.
 fn use_it(header: &Header) {
@@ -39,6 +39,28 @@ fn seed() -> &'static (usize, Vec<u8>) {
 /// Numbers at which things break.
 fn edge() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), 0..64u64, Just(u64::MAX), Just(i64::MAX as u64), Just(1 << 31), Just(1 << 32), Just(u64::MAX - 31)]
+}
+
+/// Two billion, written over every place of the header in turn: what is promised there must cost nothing.
+#[test]
+fn each_place_holds_a_large_number() {
+    let (header, bytes) = seed();
+    for at in 0..*header {
+        let mut bytes = bytes.clone();
+        bytes[at..at + 4].copy_from_slice(&(1u32 << 31).to_le_bytes());
+        survives(&bytes, bytes.len() as u64);
+    }
+}
+
+#[test]
+fn a_promise_of_many_layers_takes_no_memory() {
+    for layers in [513, 1 << 31, u32::MAX] {
+        let (_, bytes) = Tiny::default().gguf().set("llama.block_count", Kv::U32(layers)).layout_and_bytes();
+        let header = read_stream(&bytes[..], bytes.len() as u64).expect("only the number is odd");
+        assert_eq!(header.n_layer(), layers);
+        assert_eq!(header.per_layer("attention.head_count"), None);
+        assert!(header.check_model().expect_err("no model has so many").to_string().contains("block_count"));
+    }
 }
 
 proptest! {

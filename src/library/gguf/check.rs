@@ -5,7 +5,7 @@ use super::value::{Value, ValueType};
 use super::{Fault, GgufError, Header, Kind};
 
 /// `LLAMA_MAX_LAYERS`
-const MAX_LAYERS: u64 = 512;
+pub(super) const MAX_LAYERS: u64 = 512;
 /// `LLAMA_MAX_EXPERTS`
 const MAX_EXPERTS: u64 = 1024;
 /// Wider than any model by two orders of magnitude; keeps products of two such numbers countable.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::check::MAX_LAYERS;
 use super::types::TensorType;
 use super::value::Value;
 use super::{GgufError, Header};
@@ -71,9 +72,10 @@ impl Header {
         self.metadata.get(&format!("{}.{key}", self.arch()))
     }
 
-    /// A number of the architecture that may differ from layer to layer; as many as there are layers. `None` when absent or not numbers.
+    /// A number of the architecture that may differ from layer to layer; as many as there are layers. `None` when absent or not numbers, and
+    /// for more layers than llama.cpp has room for: the header's word alone must not cost memory.
     pub fn per_layer(&self, key: &str) -> Option<Vec<u64>> {
-        let layers = self.n_layer() as usize;
+        let layers = Some(self.n_layer()).filter(|n| u64::from(*n) <= MAX_LAYERS)? as usize;
         match self.arch_value(key)? {
             Value::Array(array) => {
                 let numbers: Vec<u64> = array.items.iter().filter_map(Value::as_u64).collect();
