@@ -12,15 +12,41 @@ endif()
 
 set(inferscope_scripts ${CMAKE_CURRENT_LIST_DIR})
 
-# A third of the time that llama.cpp takes to compile goes into `common`, the helpers of its own programs, and an HTTP library for them. This
-# program calls one function of them, once a reply at most, and the bindings always build them: so they are compiled in few large pieces,
-# and not optimised.
-function(inferscope_compile_quickly)
-    foreach(target llama-common cpp-httplib)
-        if(TARGET ${target})
-            set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
-            target_compile_options(${target} PRIVATE $<$<NOT:$<CXX_COMPILER_ID:MSVC>>:-O0>)
+# A quarter of the time that llama.cpp takes to compile goes into `common`, the helpers of its own programs, and an HTTP library for them. The
+# bindings always build them and link what their wrapper calls: a grammar from a JSON schema, fitting to memory, speculation. What that does
+# not reach (chat parsers, Jinja, downloads, arguments) is left out, the rest is compiled in one piece and not optimised: this program calls
+# one function of it, once a reply at most.
+function(inferscope_compile_little_of_common)
+    if(NOT TARGET llama-common OR NOT TARGET cpp-httplib)
+        return()
+    endif()
+    get_target_property(sources llama-common SOURCES)
+    list(FILTER sources INCLUDE REGEX
+        "^(common|fit|json|json-schema|json-schema-to-grammar|log|ngram-[a-z]+|reasoning-budget|sampling|speculative|trie|unicode)\\.(cpp|h)$")
+    # its specialisations must stand before the first use
+    list(REMOVE_ITEM sources json.cpp)
+    list(INSERT sources 0 json.cpp)
+    set_target_properties(llama-common PROPERTIES SOURCES "${sources}" UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 32)
+    target_compile_options(llama-common PRIVATE $<$<NOT:$<CXX_COMPILER_ID:MSVC>>:-O0>)
+    get_target_property(libraries llama-common LINK_LIBRARIES)
+    list(REMOVE_ITEM libraries cpp-httplib)
+    set_target_properties(llama-common PROPERTIES LINK_LIBRARIES "${libraries}")
+    set_target_properties(cpp-httplib PROPERTIES EXCLUDE_FROM_ALL ON)
+endfunction()
+
+# What runs once for each model, not for each token, and hands the work to kernels.
+function(inferscope_compile_loading_quickly)
+    foreach(target llama ggml-base)
+        if(NOT TARGET ${target} OR MSVC)
+            continue()
         endif()
+        get_target_property(sources ${target} SOURCES)
+        list(FILTER sources INCLUDE REGEX "(llama-(adapter|arch|chat|model|model-loader|model-saver|quant)|ggml-backend-meta|ggml-opt|gguf)\\.cpp$")
+        get_target_property(folder ${target} SOURCE_DIR)
+        foreach(source IN LISTS sources)
+            get_filename_component(source ${source} ABSOLUTE BASE_DIR ${folder})
+            set_property(SOURCE ${source} TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS -O1)
+        endforeach()
     endforeach()
 endfunction()
 
@@ -53,6 +79,7 @@ function(inferscope_keep_tiles)
     endforeach()
 endfunction()
 
-cmake_language(DEFER CALL inferscope_compile_quickly)
+cmake_language(DEFER CALL inferscope_compile_little_of_common)
+cmake_language(DEFER CALL inferscope_compile_loading_quickly)
 cmake_language(DEFER CALL inferscope_compile_models_together)
 cmake_language(DEFER CALL inferscope_keep_tiles)
