@@ -13,6 +13,6 @@ need_packages "$build_needs" "$window_needs"
 if (($# == 0)); then
   if fetch_model; then set -- "$model"; else say "warning: the window opens without a model; open a GGUF file from there"; fi
 fi
-say "Building (the first time takes about ten minutes on two cores, most of it llama.cpp)"
+say "Building (the first time takes ten to fifteen minutes on two cores)"
 cargo build --locked || die "The build failed; the first error above says why" "When a system library is named there: rm -rf target, and run this again"
 exec cargo run --quiet --locked -- "$@"
