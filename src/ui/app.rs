@@ -9,7 +9,7 @@ use super::inbox::Inbound;
 use super::pacing::Pacing;
 use super::panels::{self, Views};
 use super::runtime::{Runtime, Wake};
-use super::{hand_over, place, shortcuts, theme};
+use super::{hand_over, links, place, shortcuts, theme};
 use crate::app::{self, Action, Answer, AppState, Effect, Now, Page, PlotRange, QualityAction, Severity, update};
 use crate::protocol::Event;
 use crate::store::Theme;
@@ -291,6 +291,9 @@ impl App {
         self.views.telemetry.held = self.plots_png.as_ref().map(|(_, range)| *range);
         let column = panels::window(ui, &self.state, &mut self.views, now, &mut self.actions);
         self.picture(&ctx, column);
+        if let Some(runtime) = &self.runtime {
+            links::follow(&ctx, runtime.inbox());
+        }
         if self.act(&ctx) {
             ctx.request_discard("another rung was clicked, and has spoken");
         }

@@ -6,6 +6,7 @@ mod hand_over;
 pub mod icon;
 pub mod inbox;
 mod lanes;
+mod links;
 mod looker;
 pub mod pacing;
 mod painter;
